@@ -1,0 +1,8 @@
+//! Nouns and rules of the bureau. Pure: no file, socket, clock, log or serde.
+//!
+//! Every rule of the policy lives here and names its place (`R5`) in `docs/rules.md`.
+
+pub mod calendar;
+pub mod ids;
+pub mod money;
+pub mod returns;

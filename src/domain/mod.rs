@@ -5,4 +5,6 @@
 pub mod calendar;
 pub mod ids;
 pub mod money;
+pub mod participant;
+pub mod policy;
 pub mod returns;

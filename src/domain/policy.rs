@@ -2,6 +2,7 @@
 
 use crate::domain::calendar::{Date, FeeYear, Month};
 use crate::domain::ids::{IdNumber, fold_name};
+use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::domain::participant::{Category, DistrictCode, Participant, Payer, Recognition};
 use rust_decimal::Decimal;
@@ -136,6 +137,12 @@ impl Terms {
     pub fn own(&self) -> Money {
         self.tier - self.government()
     }
+
+    /// The account that owes the government part, and how much; `None` without one.
+    pub fn deemed(&self) -> Option<(Account, Money)> {
+        let subsidy = self.subsidy.filter(|subsidy| subsidy.amount.is_positive())?;
+        Some((Account::Receivable(subsidy.payer, subsidy.district), subsidy.amount))
+    }
 }
 
 /// Our rule says no.
@@ -189,8 +196,8 @@ pub struct Circumstances<'a> {
     pub recognitions: &'a [Recognition],
     /// Whether any list ever had them.
     pub ever_listed: bool,
-    /// A clerk decided that the list's other name means this person (R17).
-    pub names_confirmed: bool,
+    /// Other names on lists that a clerk confirmed to mean this person (R17).
+    pub confirmed_names: &'a [String],
 }
 
 impl Policy {
@@ -209,16 +216,23 @@ impl Policy {
         self.category(category).is_some_and(|terms| terms.payer == payer)
     }
 
-    /// R2 to R6: what this person owes for the fee year, age and status judged on `day`.
-    pub fn terms(&self, year: &YearTerms, person: Circumstances<'_>, day: Date) -> Result<Terms, Refusal> {
+    /// R2 to R6: what this person owes for the fee year, status judged on `day`, age on `age_day`.
+    pub fn terms(
+        &self,
+        year: &YearTerms,
+        person: Circumstances<'_>,
+        age_day: Date,
+        day: Date,
+    ) -> Result<Terms, Refusal> {
         let participant = person.participant;
-        self.age_refusal(participant.id, year.fee_year, day)?;
+        self.age_refusal(participant.id, year.fee_year, age_day)?;
         if !participant.is_normal_on(day) {
             return Err(Refusal::Status { on: day });
         }
         let counting: Vec<&Recognition> =
             person.recognitions.iter().filter(|row| self.counts_for(row, year.fee_year)).collect();
-        if !person.names_confirmed && counting.iter().any(|row| !same_name(&row.name, &participant.name)) {
+        let known = |name: &str| same_name(name, &participant.name) || person.confirmed_names.iter().any(|n| n == name);
+        if !counting.iter().all(|row| known(&row.name)) {
             return Err(Refusal::NameDiffers);
         }
         let subsidy = self.subsidy(year, participant.district, &counting);

@@ -1,0 +1,142 @@
+//! A plan (缴费计划): one participant × one fee year, its versions and its lifecycle.
+
+use crate::domain::calendar::Date;
+use crate::domain::policy::{Refusal, Terms};
+
+/// One version of a plan. Versions are only ever added: an instruction keeps the one it was made from (R7a).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanVersion {
+    /// 1, 2, 3 …
+    pub number: u32,
+    /// In force from this day: the acceptance date of the file that caused it.
+    pub from: Date,
+    /// What is owed; `Err` says why nothing is planned.
+    pub terms: Result<Terms, Refusal>,
+}
+
+/// The version in force on a day: the newest that had begun.
+pub fn in_force(versions: &[PlanVersion], day: Date) -> Option<&PlanVersion> {
+    versions.iter().rev().find(|version| version.from <= day)
+}
+
+/// State of a plan (design section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PlanState {
+    /// May be instructed.
+    Planned,
+    /// An instruction is live.
+    Waiting,
+    /// A clerk must look first.
+    Exception,
+    /// Nothing is owed any more: age, status, tier, identity.
+    Removed,
+    /// The year ended unpaid.
+    Lapsed,
+    /// The own part came in full.
+    Received,
+    /// Paid in full on their own: the government part goes to the person (R14).
+    ExPost,
+}
+
+/// What happens to a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanEvent {
+    /// An instruction was drafted from it.
+    Instructed,
+    /// Its instruction is no longer live and nothing came.
+    Freed,
+    /// An exception blocks it.
+    Blocked,
+    /// The exception was resolved; its instruction, if any, is not live.
+    Unblocked,
+    /// The exception was resolved; its instruction is live.
+    UnblockedLive,
+    /// The rules refuse it now.
+    Removed,
+    /// The rules gave it new terms.
+    Replanned,
+    /// 31 December passed.
+    YearEnded,
+    /// The own part came in full.
+    Received,
+    /// The whole tier came as own money and a government part is due (R14).
+    PaidWhole,
+    /// The money went back.
+    Reversed,
+}
+
+/// A move that a lifecycle does not have: a broken invariant of ours, or an order that comes too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{subject} is {state}: {event} is not possible")]
+pub struct IllegalTransition {
+    /// What it concerns.
+    pub subject: &'static str,
+    /// Its state.
+    pub state: &'static str,
+    /// What should have happened.
+    pub event: &'static str,
+}
+
+impl PlanState {
+    /// Every state with its word.
+    pub const ALL: [(PlanState, &str); 7] = [
+        (PlanState::Planned, "planned"),
+        (PlanState::Waiting, "waiting"),
+        (PlanState::Exception, "exception"),
+        (PlanState::Removed, "removed"),
+        (PlanState::Lapsed, "lapsed"),
+        (PlanState::Received, "received"),
+        (PlanState::ExPost, "ex-post"),
+    ];
+
+    /// The word used everywhere.
+    pub fn word(self) -> &'static str {
+        PlanState::ALL[self as usize].1
+    }
+
+    /// Every legal move; the last arm refuses.
+    pub fn after(self, event: PlanEvent) -> Result<PlanState, IllegalTransition> {
+        use PlanEvent as E;
+        use PlanState::*;
+        Ok(match (self, event) {
+            (Planned, E::Instructed) => Waiting,
+            (Waiting, E::Freed) => Planned,
+            (Planned | Waiting | Exception, E::Blocked) => Exception,
+            (Exception, E::Unblocked) => Planned,
+            (Exception, E::UnblockedLive) => Waiting,
+            (Planned | Waiting | Exception, E::Removed) => Removed,
+            (Planned | Removed, E::Replanned) => Planned,
+            (Waiting, E::Replanned) => Waiting,
+            (Exception, E::Replanned) => Exception,
+            (Planned | Waiting | Exception, E::YearEnded) => Lapsed,
+            (Planned | Waiting | Exception | Removed | Lapsed, E::Received) => Received,
+            (Planned | Waiting | Exception | Removed | Lapsed | Received, E::PaidWhole) => ExPost,
+            (Received | ExPost, E::Reversed) => Planned,
+            (state, event) => {
+                return Err(IllegalTransition { subject: "plan", state: state.word(), event: event.word() });
+            }
+        })
+    }
+
+    /// Whether the own part, or the whole tier, has come.
+    pub fn is_paid(self) -> bool {
+        matches!(self, PlanState::Received | PlanState::ExPost)
+    }
+}
+
+impl PlanEvent {
+    fn word(self) -> &'static str {
+        match self {
+            PlanEvent::Instructed => "instructed",
+            PlanEvent::Freed => "freed",
+            PlanEvent::Blocked => "blocked",
+            PlanEvent::Unblocked | PlanEvent::UnblockedLive => "unblocked",
+            PlanEvent::Removed => "removed",
+            PlanEvent::Replanned => "replanned",
+            PlanEvent::YearEnded => "year ended",
+            PlanEvent::Received => "received",
+            PlanEvent::PaidWhole => "paid whole",
+            PlanEvent::Reversed => "reversed",
+        }
+    }
+}

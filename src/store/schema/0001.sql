@@ -1,0 +1,291 @@
+-- Ids are arithmetic: instruction = batch.id << 27 | sequence, posting of a return or zero payment = the same number,
+-- entry = posting * 4 + leg. So matching is indexing, and the clustered key is the exactly-once guard.
+-- Dates are integers yyyymmdd, months yyyymm, money fen. Words of states are in src/store/words.rs, by position.
+
+CREATE TABLE audit (                        -- one row per transaction; the chain of I11
+    seq       INTEGER PRIMARY KEY,
+    at        TEXT    NOT NULL,             -- business date and time of the act
+    actor     TEXT    NOT NULL,
+    action    TEXT    NOT NULL,
+    subject   TEXT    NOT NULL,
+    digest    BLOB    NOT NULL,             -- of what was done: file, approved bytes, postings in order
+    previous  BLOB    NOT NULL              -- digest over the row before
+) STRICT;
+
+CREATE TABLE file (                         -- drop files: every one that ever arrived
+    id          INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    sender      TEXT    NOT NULL,           -- payer/district, bank key, bureau
+    arrived     INTEGER NOT NULL,           -- business date
+    sha256      BLOB    NOT NULL,
+    size        INTEGER NOT NULL,
+    state       INTEGER NOT NULL,
+    accepted    INTEGER NOT NULL,
+    refused     INTEGER NOT NULL,
+    reason      TEXT    NOT NULL,
+    archived    TEXT    NOT NULL,           -- path below state/
+    progress    INTEGER NOT NULL DEFAULT 0, -- rows committed of a file taken in chunks
+    receipt     TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX file_digest ON file (sha256);
+
+CREATE TABLE participant (                  -- the key is the 17 digits of the ID number
+    id            INTEGER PRIMARY KEY,
+    name          TEXT    NOT NULL,
+    district      TEXT    NOT NULL,
+    tier          INTEGER NOT NULL,
+    bank          INTEGER,
+    bank_text     TEXT    NOT NULL,
+    account       TEXT,
+    account_name  TEXT,
+    status        TEXT    NOT NULL,
+    status_since  INTEGER NOT NULL,
+    town          TEXT    NOT NULL,
+    village       TEXT    NOT NULL,
+    person_number TEXT    NOT NULL,
+    file          INTEGER NOT NULL,
+    line          INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE list (                         -- versions of lists, newest in force first by as_of, else arrival
+    file      INTEGER PRIMARY KEY,
+    payer     INTEGER NOT NULL,
+    district  TEXT    NOT NULL,
+    year      INTEGER NOT NULL,
+    as_of     INTEGER,
+    accepted  INTEGER NOT NULL,             -- business date
+    late      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX list_scope ON list (payer, district, year);
+
+CREATE TABLE recognition (                  -- rows of the lists in force
+    participant INTEGER NOT NULL,
+    year        INTEGER NOT NULL,
+    payer       INTEGER NOT NULL,
+    district    TEXT    NOT NULL,
+    category    INTEGER NOT NULL,
+    name        TEXT    NOT NULL,
+    file        INTEGER NOT NULL,
+    line        INTEGER NOT NULL,
+    PRIMARY KEY (participant, year, payer, district, category)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recognition_scope ON recognition (payer, district, year);
+
+CREATE TABLE recognition_change (           -- identity history: never changed, only added to
+    participant INTEGER NOT NULL,
+    seq         INTEGER NOT NULL,
+    year        INTEGER NOT NULL,
+    payer       INTEGER NOT NULL,
+    district    TEXT    NOT NULL,
+    category    INTEGER NOT NULL,
+    added       INTEGER NOT NULL,           -- 1 added, 0 dropped
+    on_day      INTEGER NOT NULL,
+    file        INTEGER NOT NULL,
+    PRIMARY KEY (participant, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE plan (                         -- a waiting plan whose instruction is settled is received: see plan_now
+    participant INTEGER NOT NULL,
+    fee_year    INTEGER NOT NULL,
+    version     INTEGER NOT NULL,
+    state       INTEGER NOT NULL,
+    instruction INTEGER,                    -- the newest
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    turns_limit INTEGER NOT NULL DEFAULT 0, -- 1: reaches the age limit within the fee year (R6)
+    PRIMARY KEY (participant, fee_year)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE plan_version (                 -- never changed, only added to (R7a)
+    participant INTEGER NOT NULL,
+    fee_year    INTEGER NOT NULL,
+    version     INTEGER NOT NULL,
+    from_day    INTEGER NOT NULL,
+    tier        INTEGER NOT NULL,
+    government  INTEGER NOT NULL,
+    payer       INTEGER,
+    category    INTEGER,
+    district    TEXT,                       -- recognising district, which owes
+    enrolled    TEXT    NOT NULL,           -- enrolment district at that time
+    refusal     TEXT,                       -- why nothing is planned
+    cause       INTEGER,                    -- file that caused it
+    PRIMARY KEY (participant, fee_year, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE batch (
+    id          INTEGER PRIMARY KEY,
+    number      INTEGER NOT NULL UNIQUE,    -- 16 digits
+    bank        INTEGER NOT NULL,           -- 0: zero-payment batch
+    fee_year    INTEGER NOT NULL,
+    debit_on    INTEGER NOT NULL,
+    drafted_on  INTEGER NOT NULL,
+    created     TEXT    NOT NULL,           -- drafting time, part of the approved bytes
+    count       INTEGER NOT NULL,
+    amount      INTEGER NOT NULL,
+    sha256      BLOB    NOT NULL,
+    file        TEXT    NOT NULL,
+    state       INTEGER NOT NULL,
+    sent_on     INTEGER,
+    answered_on INTEGER
+) STRICT;
+
+CREATE TABLE batch_part (                   -- return files of a batch
+    batch    INTEGER NOT NULL,
+    part     INTEGER NOT NULL,
+    is_final INTEGER NOT NULL,
+    file     INTEGER NOT NULL,
+    PRIMARY KEY (batch, part, file)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE instruction (                  -- written once
+    id          INTEGER PRIMARY KEY,
+    participant INTEGER NOT NULL,
+    version     INTEGER NOT NULL,           -- the plan version it was made from
+    amount      INTEGER NOT NULL,
+    government  INTEGER NOT NULL,
+    receivable  INTEGER NOT NULL,           -- account of the government part, 0 for none
+    echo        INTEGER NOT NULL,           -- digest of what the bank must echo
+    attempt     INTEGER NOT NULL,
+    previous    INTEGER
+) STRICT;
+
+CREATE TABLE instruction_state (            -- what moves, apart from what does not
+    id      INTEGER PRIMARY KEY,
+    state   INTEGER NOT NULL,
+    outcome INTEGER,
+    closer  INTEGER NOT NULL DEFAULT 0      -- 1: its plan changed or was paid elsewhere while it was live
+) STRICT;
+
+CREATE TABLE answer (                       -- first answer of each instruction
+    instruction INTEGER PRIMARY KEY,
+    file        INTEGER NOT NULL,
+    line        INTEGER NOT NULL,
+    outcome     INTEGER NOT NULL,
+    amount      INTEGER NOT NULL,
+    actual      INTEGER NOT NULL,
+    booked_on   INTEGER,
+    code        TEXT    NOT NULL,
+    serial      TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE later_answer (                 -- any further one, kept beside it
+    instruction INTEGER NOT NULL,
+    file        INTEGER NOT NULL,
+    line        INTEGER NOT NULL,
+    outcome     INTEGER NOT NULL,
+    amount      INTEGER NOT NULL,
+    actual      INTEGER NOT NULL,
+    booked_on   INTEGER,
+    code        TEXT    NOT NULL,
+    serial      TEXT    NOT NULL,
+    PRIMARY KEY (instruction, file, line)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE account (                      -- 1 to 4 are fixed, receivables follow
+    id       INTEGER PRIMARY KEY,
+    payer    INTEGER,
+    district TEXT,
+    UNIQUE (payer, district)
+) STRICT;
+INSERT INTO account (id) VALUES (1), (2), (3), (4), (15);
+
+CREATE TABLE posting (
+    id        INTEGER PRIMARY KEY,
+    event     INTEGER NOT NULL,
+    booked_on INTEGER NOT NULL,
+    month     INTEGER NOT NULL,
+    txn       INTEGER NOT NULL              -- audit.seq
+) STRICT;
+
+CREATE TABLE entry (
+    id     INTEGER PRIMARY KEY,
+    debit  INTEGER NOT NULL,
+    credit INTEGER NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0)
+) STRICT;
+
+CREATE TABLE posting_key (                  -- identity of the postings whose number is not that of an instruction
+    key         TEXT    PRIMARY KEY,
+    posting     INTEGER NOT NULL UNIQUE,
+    digest      BLOB    NOT NULL,           -- of the content behind the key: same key, other content is a conflict
+    participant INTEGER,
+    fee_year    INTEGER,
+    version     INTEGER,
+    instruction INTEGER,
+    undoes      INTEGER,                    -- the posting that this one takes back
+    file        INTEGER,
+    line        INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ex_post (                      -- due to the person, never in the ledger (R14)
+    participant INTEGER NOT NULL,
+    fee_year    INTEGER NOT NULL,
+    payer       INTEGER NOT NULL,
+    category    INTEGER NOT NULL,
+    district    TEXT    NOT NULL,
+    paid        INTEGER NOT NULL,
+    amount      INTEGER NOT NULL,
+    booked_on   INTEGER NOT NULL,
+    due_on      INTEGER NOT NULL,           -- the later of payment date and list acceptance (R15)
+    state       INTEGER NOT NULL,
+    PRIMARY KEY (participant, fee_year)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE exception (
+    id          INTEGER PRIMARY KEY,
+    class       TEXT    NOT NULL,
+    resolved    INTEGER NOT NULL DEFAULT 0,
+    participant INTEGER,
+    fee_year    INTEGER,
+    instruction INTEGER,
+    file        INTEGER,
+    line        INTEGER,
+    posting     INTEGER,                    -- where its money went
+    amount      INTEGER NOT NULL DEFAULT 0, -- money it holds in suspense
+    reason      TEXT    NOT NULL,
+    opened_on   INTEGER NOT NULL,
+    resolution  TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX exception_open ON exception (participant, fee_year) WHERE resolved = 0;
+
+CREATE TABLE approval (                     -- maker and checker (R21)
+    id      INTEGER PRIMARY KEY,
+    kind    TEXT    NOT NULL,
+    subject TEXT    NOT NULL,               -- batch number, exception id, list file id
+    request TEXT    NOT NULL,               -- what is asked, as JSON
+    digest  BLOB    NOT NULL,               -- of what was shown
+    maker   TEXT    NOT NULL,
+    made_on INTEGER NOT NULL,
+    state   INTEGER NOT NULL,               -- 0 waiting, 1 approved, 2 void
+    checker TEXT    NOT NULL DEFAULT '',
+    CHECK (checker = '' OR checker = 'system' OR checker <> maker)
+) STRICT;
+
+CREATE TABLE closed_month (month INTEGER PRIMARY KEY, closed_on INTEGER NOT NULL) STRICT;
+
+CREATE TABLE window (                       -- the schedule: (date, step), due, done or missed
+    day   INTEGER NOT NULL,
+    step  TEXT    NOT NULL,
+    at    TEXT    NOT NULL,
+    state TEXT    NOT NULL,
+    PRIMARY KEY (day, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (                       -- decided, not yet done: receipts
+    id     INTEGER PRIMARY KEY,
+    folder TEXT    NOT NULL,                -- below drops/
+    name   TEXT    NOT NULL,
+    bytes  BLOB    NOT NULL
+) STRICT;
+
+CREATE VIEW plan_now AS                     -- 1 waiting, 5 received; 3 settled
+SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_limit,
+       CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state
+FROM plan p LEFT JOIN instruction_state s ON s.id = p.instruction;
+
+CREATE TRIGGER posting_is_final BEFORE UPDATE ON posting BEGIN SELECT RAISE(ABORT, 'a posting is never changed'); END;
+CREATE TRIGGER posting_stays BEFORE DELETE ON posting BEGIN SELECT RAISE(ABORT, 'a posting is never deleted'); END;
+CREATE TRIGGER entry_is_final BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
+CREATE TRIGGER entry_stays BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never deleted'); END;
+CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is never changed'); END;
+CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is never deleted'); END;

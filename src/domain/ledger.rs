@@ -148,7 +148,7 @@ pub enum PostingKey {
     /// Row of a zero-payment batch.
     Zero(BatchNumber, u32),
     /// A clerk's decision on this exception.
-    Resolution(u64),
+    Resolution(i64),
     /// The contra of this posting.
     Reversal(Box<PostingKey>),
 }

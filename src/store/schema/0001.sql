@@ -8,7 +8,8 @@ CREATE TABLE audit (                        -- one row per transaction; the chai
     actor     TEXT    NOT NULL,
     action    TEXT    NOT NULL,
     subject   TEXT    NOT NULL,
-    digest    BLOB    NOT NULL,             -- of what was done: file, approved bytes, postings in order
+    digest    BLOB    NOT NULL,             -- of the thing: bytes of a file, approved bytes, configuration
+    postings  BLOB    NOT NULL,             -- of the transaction's postings, in order
     previous  BLOB    NOT NULL              -- digest over the row before
 ) STRICT;
 
@@ -259,6 +260,20 @@ CREATE TABLE approval (                     -- maker and checker (R21)
     state   INTEGER NOT NULL,               -- 0 waiting, 1 approved, 2 void
     checker TEXT    NOT NULL DEFAULT '',
     CHECK (checker = '' OR checker = 'system' OR checker <> maker)
+) STRICT;
+
+CREATE TABLE confirmation (                 -- what a clerk said of a name: on a list (R17), of an account's holder (R18)
+    participant INTEGER NOT NULL,
+    class       TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    PRIMARY KEY (participant, class, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE zero_row (                     -- rows of zero-payment batches (R9); id as that of an instruction
+    id          INTEGER PRIMARY KEY,
+    participant INTEGER NOT NULL,
+    version     INTEGER NOT NULL,
+    government  INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE closed_month (month INTEGER PRIMARY KEY, closed_on INTEGER NOT NULL) STRICT;

@@ -1,0 +1,144 @@
+//! Match: which answer belongs to which instruction. By number alone, so matching is indexing.
+
+use crate::domain::calendar::Date;
+use crate::domain::ids::{BatchNumber, fold_name};
+use crate::domain::money::Money;
+use crate::domain::returns::{FileAnswer, Outcome};
+use sha2::{Digest, Sha256};
+
+/// A return file, decoded: what the bank says of one batch.
+#[derive(Clone, Debug, Default)]
+pub struct ReturnFile {
+    /// The batch it answers.
+    pub batch: Option<BatchNumber>,
+    /// What the bank says of the whole file.
+    pub answer: Option<FileAnswer>,
+    /// The bank's file code and words, for people.
+    pub file_code: String,
+    /// 1, 2, 3 … where a batch comes back in several files.
+    pub part: u32,
+    /// Nothing more will come.
+    pub is_final: bool,
+    /// Rows with a number of this batch's form.
+    pub rows: Vec<Row>,
+    /// Rows whose number is not of this batch.
+    pub strangers: Vec<StrangeRow>,
+    /// Codes seen, with their class; rows point here.
+    pub codes: Vec<(String, Outcome)>,
+    /// Bank serials of all rows, `serial_width` bytes each, space-filled.
+    pub serials: Vec<u8>,
+    /// Bytes of one serial.
+    pub serial_width: usize,
+}
+
+/// One answer, as narrow as a million of them need to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Sequence in the batch.
+    pub sequence: u32,
+    /// Line of the file.
+    pub line: u32,
+    /// Amount echoed.
+    pub amount: Money,
+    /// Amount taken.
+    pub actual: Money,
+    /// Digest of what was echoed.
+    pub echo: i64,
+    /// Booking date; `None` where there is none or an impossible one.
+    pub booked_on: Option<Date>,
+    /// Index into the codes.
+    pub code: u16,
+    /// Index into the serials.
+    pub serial: u32,
+}
+
+/// A row for an instruction that we do not know.
+#[derive(Clone, Debug)]
+pub struct StrangeRow {
+    /// Line of the file.
+    pub line: u32,
+    /// The number as received.
+    pub text: String,
+    /// Amount taken.
+    pub actual: Money,
+    /// Booking date.
+    pub booked_on: Option<Date>,
+    /// Bank serial.
+    pub serial: String,
+}
+
+impl ReturnFile {
+    /// Class of a row's code.
+    pub fn outcome(&self, row: &Row) -> Outcome {
+        self.codes[usize::from(row.code)].1
+    }
+
+    /// The bank serial of a row, empty where it has none.
+    pub fn serial(&self, row: &Row) -> &str {
+        let start = row.serial as usize * self.serial_width;
+        let bytes = &self.serials[start..start + self.serial_width];
+        std::str::from_utf8(bytes).unwrap_or_default().trim_end()
+    }
+}
+
+/// Rows in the order of the batch, with those that come twice and those that the batch does not have set apart.
+#[derive(Debug, Default)]
+pub struct Matched {
+    /// One row an instruction, ascending by sequence.
+    pub rows: Vec<Row>,
+    /// Further rows for the same instruction, in file order.
+    pub doubles: Vec<Row>,
+}
+
+/// Sorts the rows of a file to the instructions of a batch of `count`.
+pub fn match_rows(file: &mut ReturnFile, count: u32) -> Matched {
+    let mut rows = std::mem::take(&mut file.rows);
+    if !rows.is_sorted_by_key(|row| row.sequence) {
+        rows.sort_by_key(|row| (row.sequence, row.line));
+    }
+    let mut matched = Matched::default();
+    let beyond = rows.partition_point(|row| row.sequence <= count);
+    for row in rows.drain(beyond..) {
+        let text = file.batch.map(|batch| format!("{batch}{:08}", row.sequence)).unwrap_or_default();
+        let serial = file.serial(&row).to_owned();
+        file.strangers.push(StrangeRow { line: row.line, text, actual: row.actual, booked_on: row.booked_on, serial });
+    }
+    let zero = rows.partition_point(|row| row.sequence == 0);
+    for row in rows.drain(..zero) {
+        let text = file.batch.map(|batch| format!("{batch}00000000")).unwrap_or_default();
+        let serial = file.serial(&row).to_owned();
+        file.strangers.push(StrangeRow { line: row.line, text, actual: row.actual, booked_on: row.booked_on, serial });
+    }
+    if rows.windows(2).any(|pair| pair[0].sequence == pair[1].sequence) {
+        let mut last = 0;
+        rows.retain(|row| {
+            let repeated = row.sequence == last;
+            last = row.sequence;
+            if repeated {
+                matched.doubles.push(*row);
+            }
+            !repeated
+        });
+    }
+    matched.rows = rows;
+    matched
+}
+
+/// Digest of what a bank must echo: account, and ID number and name where its layout returns them (R17 folding).
+/// Eight bytes of SHA-256: narrow enough to be compared for a million rows, stable for ever.
+pub fn echo(account: &str, id_number: Option<&str>, name: Option<&str>) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(account.as_bytes());
+    for part in [id_number, name] {
+        hash.update([0]);
+        let Some(text) = part else { continue };
+        if needs_folding(text) { hash.update(fold_name(text).as_bytes()) } else { hash.update(text.as_bytes()) }
+    }
+    let digest = hash.finalize();
+    i64::from_be_bytes(digest[..8].try_into().expect("eight bytes"))
+}
+
+/// Ordinary Chinese names and ID numbers fold to themselves.
+fn needs_folding(text: &str) -> bool {
+    !text.chars().all(|c| matches!(c, '\u{4e00}'..='\u{9fff}' | '0'..='9' | 'A'..='Z'))
+}

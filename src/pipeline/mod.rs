@@ -1,0 +1,6 @@
+//! The flow: drop → decode → validate → match → post → emit. Plain functions, one step's answer is the next one's question.
+
+pub mod book;
+pub mod matching;
+pub mod planning;
+pub mod post;

@@ -1,0 +1,435 @@
+//! The one write: everything that was decided, in one transaction, or nothing.
+
+use crate::domain::calendar::Date;
+use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
+use crate::domain::instruction::{BatchEvent, BatchState, InstructionState};
+use crate::domain::ledger::{Posting, PostingKey};
+use crate::domain::plan::PlanState;
+use crate::pipeline::book::*;
+use crate::store::book::{SEQUENCE_BITS, version};
+use crate::store::chain::{Act, Txn, cover};
+use crate::store::words::{self, Accounts};
+use crate::store::{Error, Result, Store, book, bulk, day};
+use rusqlite::OptionalExtension;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+
+/// What became of a changeset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// Written.
+    New,
+    /// The book moved since it was read: read again and decide again.
+    Stale,
+}
+
+impl Store {
+    /// Writes what was decided on `changes.book_version`, with whatever `also` adds to the same transaction.
+    pub fn apply(
+        &mut self,
+        act: &Act,
+        changes: &Changeset,
+        file: Option<i64>,
+        also: impl FnOnce(&mut Txn<'_>) -> Result<()>,
+    ) -> Result<Applied> {
+        if version(&self.conn)? != changes.book_version {
+            return Ok(Applied::Stale);
+        }
+        let applied = self.transact(act, |txn| {
+            if txn.seq as u64 != changes.book_version + 1 {
+                return Err(stale());
+            }
+            txn.write(changes, file, act.at.date())?;
+            also(txn)
+        });
+        match applied {
+            Ok(()) => Ok(Applied::New),
+            Err(Error::Broken(reason)) if reason == STALE => Ok(Applied::Stale),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+const STALE: &str = "stale";
+
+/// Rolls the transaction back by the only way out that it has.
+fn stale() -> Error {
+    Error::Broken(STALE.to_owned())
+}
+
+/// A posting with its stored number.
+struct Numbered<'c> {
+    id: i64,
+    new: &'c NewPosting,
+}
+
+impl Txn<'_> {
+    /// Writes a changeset; `file` is the drop file that caused it.
+    pub fn write(&mut self, changes: &Changeset, file: Option<i64>, today: Date) -> Result<()> {
+        self.move_batches(&changes.batches, today)?;
+        let postings = self.write_postings(&changes.postings, file)?;
+        self.write_answers(&changes.answers, file)?;
+        self.move_instructions(&changes.instructions)?;
+        self.write_plans(&changes.plans, file)?;
+        self.write_exceptions(&changes.opened, &postings, file, today)?;
+        for (id, resolution) in &changes.closed {
+            self.close_exception(*id, resolution)?;
+        }
+        for number in &changes.closer {
+            let id = self.instruction_id(*number)?;
+            self.tx.prepare_cached("UPDATE instruction_state SET closer = 1 WHERE id = ?1")?.execute([id])?;
+        }
+        self.write_ex_post(changes)?;
+        if let (Some((batch, part, is_final)), Some(file)) = (changes.part, file) {
+            let (id, _) = self.batch(batch)?;
+            self.tx
+                .prepare_cached("INSERT OR IGNORE INTO batch_part VALUES (?1, ?2, ?3, ?4)")?
+                .execute((id, part, is_final, file))?;
+        }
+        Ok(())
+    }
+
+    fn write_postings(&mut self, postings: &[NewPosting], file: Option<i64>) -> Result<Vec<i64>> {
+        if postings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut numbered = Vec::with_capacity(postings.len());
+        let mut bases: HashMap<BatchNumber, i64> = HashMap::new();
+        let mut next = self.next_keyed_posting()?;
+        for new in postings {
+            let arithmetic = match &new.posting.key {
+                PostingKey::Return(number) => Some((number.batch, number.sequence)),
+                PostingKey::Zero(batch, sequence) => Some((*batch, *sequence)),
+                _ => None,
+            };
+            let id = match arithmetic {
+                Some((batch, sequence)) => {
+                    let base = match bases.get(&batch) {
+                        Some(base) => *base,
+                        None => *bases.entry(batch).or_insert(self.batch(batch)?.0 << SEQUENCE_BITS),
+                    };
+                    base + i64::from(sequence)
+                }
+                None => {
+                    next += 1;
+                    next - 1
+                }
+            };
+            numbered.push(Numbered { id, new });
+        }
+        let ids = numbered.iter().map(|posting| posting.id).collect();
+        numbered.sort_by_key(|posting| posting.id);
+        self.insert_postings(&numbered)?;
+        for Numbered { id, new } in &numbered {
+            if let Some(concerns) = &new.concerns {
+                self.write_key(*id, &new.posting, concerns, file)?;
+            }
+        }
+        Ok(ids)
+    }
+
+    fn insert_postings(&mut self, postings: &[Numbered<'_>]) -> Result<()> {
+        let mut accounts = match self.accounts.take() {
+            Some(accounts) => accounts,
+            None => Accounts::load(&self.tx)?,
+        };
+        let mut heads: Vec<[i64; 5]> = Vec::with_capacity(postings.len());
+        let mut entries: Vec<[i64; 4]> = Vec::with_capacity(postings.len() * 2);
+        for Numbered { id, new } in postings {
+            let posting = &new.posting;
+            let head = [*id, posting.event as i64, day(posting.booked_on), posting.month.value(), self.seq];
+            let first = entries.len();
+            for (leg, entry) in posting.entries.iter().enumerate() {
+                let debit = accounts.id(&self.tx, entry.debit())?;
+                let credit = accounts.id(&self.tx, entry.credit())?;
+                entries.push([id * 4 + leg as i64, debit, credit, entry.amount().fen()]);
+            }
+            cover(&mut self.postings, [head[0], head[1], head[2], head[3]], &entries[first..]);
+            heads.push(head);
+        }
+        self.accounts = Some(accounts);
+        bulk::insert(&self.tx, "posting", 5, &heads, |row, head| head.iter().try_for_each(|value| row.put(value)))?;
+        bulk::insert(&self.tx, "entry", 4, &entries, |row, entry| entry.iter().try_for_each(|value| row.put(value)))
+    }
+
+    /// Postings under a text key are numbered from 1; those of instructions begin far above.
+    fn next_keyed_posting(&self) -> Result<i64> {
+        let mut statement = self.tx.prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM posting WHERE id < ?1")?;
+        Ok(statement.query_row([1_i64 << SEQUENCE_BITS], |row| row.get(0))?)
+    }
+
+    fn write_key(&self, id: i64, posting: &Posting, concerns: &Concerns, file: Option<i64>) -> Result<()> {
+        let undoes = match &posting.key {
+            PostingKey::Reversal(original) => Some(self.posting_id(original)?),
+            _ => None,
+        };
+        let instruction = concerns.instruction.map(|number| self.instruction_id(number)).transpose()?;
+        self.tx.prepare_cached("INSERT INTO posting_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
+            (
+                posting.key.to_string(),
+                id,
+                &content_digest(&concerns.content)[..],
+                concerns.participant.map(IdNumber::key),
+                concerns.fee_year,
+                concerns.version,
+                instruction,
+                undoes,
+                file,
+                concerns.line,
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// The stored number of a posting.
+    pub(crate) fn posting_id(&self, key: &PostingKey) -> Result<i64> {
+        match key {
+            PostingKey::Return(number) => self.instruction_id(*number),
+            PostingKey::Zero(batch, sequence) => Ok((self.batch(*batch)?.0 << SEQUENCE_BITS) + i64::from(*sequence)),
+            other => self
+                .tx
+                .prepare_cached("SELECT posting FROM posting_key WHERE key = ?1")?
+                .query_row([other.to_string()], |row| row.get(0))
+                .optional()?
+                .ok_or_else(|| Error::Broken(format!("posting {other} is not there"))),
+        }
+    }
+
+    fn write_answers(&self, answers: &[AnswerRow], file: Option<i64>) -> Result<()> {
+        let Some(file) = file else { return Ok(()) };
+        let Some(first) = answers.first() else { return Ok(()) };
+        let base = self.batch(first.instruction.batch)?.0 << SEQUENCE_BITS;
+        for (table, is_first) in [("answer", true), ("later_answer", false)] {
+            let rows: Vec<&AnswerRow> = answers.iter().filter(|answer| answer.first == is_first).collect();
+            bulk::insert(&self.tx, table, 9, &rows, |row, answer| {
+                row.put(base + i64::from(answer.instruction.sequence))?;
+                row.put(file)?;
+                row.put(answer.line)?;
+                row.put(answer.outcome as i64)?;
+                row.put(answer.amount.fen())?;
+                row.put(answer.actual.fen())?;
+                row.put(answer.booked_on.map(day))?;
+                row.put(answer.code.as_str())?;
+                row.put(answer.serial.as_str())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn move_instructions(
+        &self,
+        moves: &[(InstructionNumber, InstructionState, Option<crate::domain::returns::Outcome>)],
+    ) -> Result<()> {
+        let mut statement = self
+            .tx
+            .prepare_cached("UPDATE instruction_state SET state = ?2, outcome = coalesce(?3, outcome) WHERE id = ?1")?;
+        let mut known: Option<(BatchNumber, i64)> = None;
+        for (number, state, outcome) in moves {
+            let base = match known {
+                Some((batch, base)) if batch == number.batch => base,
+                _ => self.batch(number.batch)?.0 << SEQUENCE_BITS,
+            };
+            known = Some((number.batch, base));
+            let outcome = outcome.map(|outcome| outcome as i64);
+            statement.execute((base + i64::from(number.sequence), *state as i64, outcome))?;
+        }
+        Ok(())
+    }
+
+    fn write_plans(&self, plans: &[PlanChange], file: Option<i64>) -> Result<()> {
+        for plan in plans {
+            let (participant, fee_year) = (plan.participant.key(), plan.fee_year);
+            if let Some((version, enrolled)) = &plan.version {
+                let terms = version.terms.ok();
+                let subsidy = terms.and_then(|terms| terms.subsidy);
+                let number = version.number;
+                self.tx
+                    .prepare_cached("INSERT INTO plan_version VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")?
+                    .execute((
+                        participant,
+                        fee_year,
+                        number,
+                        day(version.from),
+                        terms.map_or(0, |terms| terms.tier.fen()),
+                        subsidy.map_or(0, |subsidy| subsidy.amount.fen()),
+                        subsidy.map(|subsidy| subsidy.payer as i64),
+                        subsidy.map(|subsidy| subsidy.category as i64),
+                        subsidy.map(|subsidy| subsidy.district.as_str().to_owned()),
+                        enrolled.as_str(),
+                        version.terms.err().map(|refusal| refusal.word()),
+                        file,
+                    ))?;
+            }
+            let number = plan.version.as_ref().map(|(version, _)| version.number);
+            self.tx
+                .prepare_cached(
+                    "INSERT INTO plan (participant, fee_year, version, state, turns_limit)
+                     VALUES (?1, ?2, coalesce(?3, 1), ?4, coalesce(?6, 0))
+                     ON CONFLICT DO UPDATE SET version = coalesce(?3, version), state = ?4, attempts = attempts + ?5",
+                )?
+                .execute((participant, fee_year, number, plan.state as i64, plan.failed, plan.turns_limit))?;
+        }
+        Ok(())
+    }
+
+    fn write_exceptions(
+        &self,
+        exceptions: &[NewException],
+        postings: &[i64],
+        file: Option<i64>,
+        today: Date,
+    ) -> Result<()> {
+        let mut statement = self.tx.prepare_cached(
+            "INSERT INTO exception
+             (class, participant, fee_year, instruction, file, line, posting, amount, reason, opened_on)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        for new in exceptions {
+            let instruction = new.instruction.map(|number| self.instruction_id(number)).transpose()?;
+            statement.execute((
+                new.class.word(),
+                new.participant.map(IdNumber::key),
+                new.fee_year,
+                instruction,
+                file.filter(|_| new.line.is_some()),
+                new.line,
+                new.posting.map(|index| postings[index]),
+                new.amount.fen(),
+                &new.reason,
+                day(today),
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Closes an exception; the money that it held has gone elsewhere.
+    pub fn close_exception(&self, id: i64, resolution: &str) -> Result<()> {
+        self.tx
+            .prepare_cached(
+                "UPDATE exception SET resolved = 1, amount = 0, resolution = ?2 WHERE id = ?1 AND resolved = 0",
+            )?
+            .execute((id, resolution))?;
+        Ok(())
+    }
+
+    fn write_ex_post(&self, changes: &Changeset) -> Result<()> {
+        for due in &changes.ex_post {
+            self.tx
+                .prepare_cached("INSERT OR REPLACE INTO ex_post VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)")?
+                .execute((
+                    due.participant.key(),
+                    due.fee_year,
+                    due.subsidy.payer as i64,
+                    due.subsidy.category as i64,
+                    due.subsidy.district.as_str(),
+                    due.paid.fen(),
+                    due.subsidy.amount.fen(),
+                    day(due.booked_on),
+                    day(due.due_on),
+                ))?;
+        }
+        for (participant, fee_year) in &changes.ex_post_withdrawn {
+            self.tx
+                .prepare_cached("UPDATE ex_post SET state = 4 WHERE participant = ?1 AND fee_year = ?2")?
+                .execute((participant.key(), fee_year))?;
+        }
+        Ok(())
+    }
+
+    fn move_batches(&self, moves: &[(BatchNumber, BatchEvent)], today: Date) -> Result<()> {
+        for (number, event) in moves {
+            let (id, batch) = self.batch(*number)?;
+            let state =
+                batch.state.after(*event).map_err(|illegal| Error::Broken(format!("batch {number}: {illegal}")))?;
+            self.move_batch(id, batch.fee_year, *event, state, today)?;
+        }
+        Ok(())
+    }
+
+    /// A batch moves, and its instructions with it: by sets, since they all do.
+    pub(crate) fn move_batch(
+        &self,
+        id: i64,
+        fee_year: i16,
+        event: BatchEvent,
+        state: BatchState,
+        today: Date,
+    ) -> Result<()> {
+        self.tx.prepare_cached("UPDATE batch SET state = ?2 WHERE id = ?1")?.execute((id, state as i64))?;
+        use InstructionState::{Cancelled, Drafted, Released, Sent};
+        match event {
+            BatchEvent::Released => self.move_all(id, Drafted, Released)?,
+            BatchEvent::Sending => self.move_all(id, Released, Sent)?,
+            BatchEvent::Delivered => {
+                self.move_all(id, Released, Sent)?;
+                self.tx.execute("UPDATE batch SET sent_on = ?2 WHERE id = ?1", (id, day(today)))?;
+            }
+            BatchEvent::NeverArrived => self.move_all(id, Sent, Released)?,
+            BatchEvent::Accepted => {
+                self.tx.execute("UPDATE batch SET answered_on = ?2 WHERE id = ?1", (id, day(today)))?;
+            }
+            BatchEvent::Withdrawn => {
+                self.move_all(id, Drafted, Cancelled)?;
+                self.move_all(id, Released, Cancelled)?;
+                self.free_plans(id, fee_year)?;
+            }
+            BatchEvent::Rejected => {
+                self.move_all(id, Sent, Cancelled)?;
+                self.free_plans(id, fee_year)?;
+            }
+            BatchEvent::InDoubt | BatchEvent::Completed => {}
+        }
+        Ok(())
+    }
+
+    fn move_all(&self, batch: i64, from: InstructionState, to: InstructionState) -> Result<()> {
+        let (low, high) = range(batch);
+        self.tx
+            .prepare_cached("UPDATE instruction_state SET state = ?4 WHERE id BETWEEN ?1 AND ?2 AND state = ?3")?
+            .execute((low, high, from as i64, to as i64))?;
+        Ok(())
+    }
+
+    /// Plans that waited for a withdrawn or rejected batch may be asked for again.
+    fn free_plans(&self, batch: i64, fee_year: i16) -> Result<()> {
+        let (low, high) = range(batch);
+        self.tx.execute(
+            "UPDATE plan SET state = ?4 FROM instruction i
+             WHERE i.id BETWEEN ?1 AND ?2 AND plan.participant = i.participant AND plan.fee_year = ?3
+               AND plan.instruction = i.id AND plan.state = ?5",
+            (low, high, fee_year, PlanState::Planned as i64, PlanState::Waiting as i64),
+        )?;
+        Ok(())
+    }
+
+    /// A batch that must be there.
+    pub(crate) fn batch(&self, number: BatchNumber) -> Result<(i64, BatchLine)> {
+        book::batch(&self.tx, number)?.ok_or_else(|| Error::Broken(format!("batch {number} is not there")))
+    }
+
+    fn instruction_id(&self, number: InstructionNumber) -> Result<i64> {
+        Ok((self.batch(number.batch)?.0 << SEQUENCE_BITS) + i64::from(number.sequence))
+    }
+}
+
+/// First and last stored number that the instructions of a batch can have.
+pub(crate) fn range(batch: i64) -> (i64, i64) {
+    (batch << SEQUENCE_BITS, ((batch + 1) << SEQUENCE_BITS) - 1)
+}
+
+/// Digest of what stands behind a key.
+pub(crate) fn content_digest(content: &str) -> [u8; 32] {
+    Sha256::digest(content.as_bytes()).into()
+}
+
+/// Words of an ex-post subsidy's state, by stored number.
+pub const EX_POST_STATES: [&str; 5] = ["due", "listed", "paid", "returned", "withdrawn"];
+
+/// The stored word of a state machine, for exports.
+pub fn word_of(state: i64, kind: &str) -> &'static str {
+    match kind {
+        "plan" => words::plan_state(state).word(),
+        "batch" => words::batch_state(state).word(),
+        _ => words::instruction_state(state).word(),
+    }
+}

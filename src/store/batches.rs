@@ -1,0 +1,162 @@
+//! Batches: drafted with their rows in one go, numbered without gaps.
+
+use crate::domain::calendar::{Date, DateTime, FeeYear};
+use crate::domain::ids::{BatchNumber, IdNumber};
+use crate::domain::instruction::{BatchState, InstructionState};
+use crate::domain::ledger::Account;
+use crate::domain::money::Money;
+use crate::domain::plan::PlanState;
+use crate::store::apply::range;
+use crate::store::book::SEQUENCE_BITS;
+use crate::store::chain::Txn;
+use crate::store::words::Accounts;
+use crate::store::{Result, bulk, day};
+use rusqlite::Connection;
+
+/// A batch to store, with the bytes that were rendered.
+#[derive(Clone, Debug)]
+pub struct NewBatch {
+    /// Its number.
+    pub number: BatchNumber,
+    /// Its fee year.
+    pub fee_year: FeeYear,
+    /// Its debit date; of a zero-payment batch the day of drafting.
+    pub debit_on: Date,
+    /// Business date of drafting.
+    pub drafted_on: Date,
+    /// Drafting time as the file says it.
+    pub created: DateTime,
+    /// Sum of the amounts; of a zero-payment batch the government parts.
+    pub amount: Money,
+    /// SHA-256 of the file's bytes; of a zero-payment batch of its rows.
+    pub sha256: [u8; 32],
+    /// Name of the file; empty for a zero-payment batch.
+    pub file: String,
+}
+
+/// An instruction to store, in the order of the batch.
+#[derive(Clone, Debug)]
+pub struct NewInstruction {
+    /// Whom it asks.
+    pub participant: IdNumber,
+    /// The plan version it is made from.
+    pub version: u32,
+    /// How much it asks for.
+    pub amount: Money,
+    /// The account that owes the government part, and how much.
+    pub deemed: Option<(Account, Money)>,
+    /// Digest of what the bank must echo.
+    pub echo: i64,
+    /// 1, 2, 3 …
+    pub attempt: u32,
+}
+
+/// A row of a zero-payment batch.
+#[derive(Clone, Copy, Debug)]
+pub struct ZeroRow {
+    /// Whose.
+    pub participant: IdNumber,
+    /// The plan version it was drafted from.
+    pub version: u32,
+    /// The government part.
+    pub government: Money,
+}
+
+/// The next number for a bank on a day: no gaps, durable with the batch itself.
+pub fn next_number(conn: &Connection, drafted_on: Date, bank: u8) -> Result<BatchNumber> {
+    let first = BatchNumber::new(drafted_on, bank, 1).value() as i64;
+    let mut statement = conn.prepare_cached("SELECT max(number) FROM batch WHERE number BETWEEN ?1 AND ?1 + 999998")?;
+    let newest: Option<i64> = statement.query_row([first], |row| row.get(0))?;
+    Ok(newest.map_or(BatchNumber::from_value(first as u64), |number| BatchNumber::from_value(number as u64 + 1)))
+}
+
+impl Txn<'_> {
+    /// Stores a batch with its instructions; their plans wait from now on.
+    pub fn draft(&mut self, batch: &NewBatch, rows: &[NewInstruction]) -> Result<()> {
+        let id = self.insert_batch(batch, rows.len())?;
+        let mut accounts = Accounts::load(&self.tx)?;
+        let mut receivables = Vec::with_capacity(rows.len());
+        for row in rows {
+            receivables.push(match row.deemed {
+                Some((account, _)) => accounts.id(&self.tx, account)?,
+                None => 0,
+            });
+        }
+        self.accounts = Some(accounts);
+        let base = id << SEQUENCE_BITS;
+        let numbered: Vec<(i64, &NewInstruction, i64)> = rows
+            .iter()
+            .zip(receivables)
+            .zip(1..)
+            .map(|((row, account), sequence)| (base + sequence, row, account))
+            .collect();
+        self.insert_instructions(&numbered, batch.fee_year)?;
+        self.tx.execute(
+            "UPDATE plan SET state = ?4, instruction = i.id FROM instruction i
+             WHERE i.id BETWEEN ?1 AND ?2 AND plan.participant = i.participant AND plan.fee_year = ?3",
+            (base, range(id).1, batch.fee_year, PlanState::Waiting as i64),
+        )?;
+        Ok(())
+    }
+
+    fn insert_instructions(&self, rows: &[(i64, &NewInstruction, i64)], fee_year: FeeYear) -> Result<()> {
+        let mut previous =
+            self.tx.prepare_cached("SELECT instruction FROM plan WHERE participant = ?1 AND fee_year = ?2")?;
+        let mut linked = Vec::with_capacity(rows.len());
+        for (id, row, account) in rows {
+            let before: Option<i64> = previous.query_row((row.participant.key(), fee_year), |row| row.get(0))?;
+            linked.push((*id, *row, *account, before));
+        }
+        bulk::insert(&self.tx, "instruction", 9, &linked, |bind, (id, row, account, before)| {
+            bind.put(id)?;
+            bind.put(row.participant.key())?;
+            bind.put(row.version)?;
+            bind.put(row.amount.fen())?;
+            bind.put(row.deemed.map_or(0, |(_, amount)| amount.fen()))?;
+            bind.put(account)?;
+            bind.put(row.echo)?;
+            bind.put(row.attempt)?;
+            bind.put(before)
+        })?;
+        bulk::insert(&self.tx, "instruction_state", 4, &linked, |bind, (id, ..)| {
+            bind.put(id)?;
+            bind.put(InstructionState::Drafted as i64)?;
+            bind.put(None::<i64>)?;
+            bind.put(0)
+        })
+    }
+
+    /// Stores a zero-payment batch (R9).
+    pub fn draft_zero(&mut self, batch: &NewBatch, rows: &[ZeroRow]) -> Result<()> {
+        let base = self.insert_batch(batch, rows.len())? << SEQUENCE_BITS;
+        let numbered: Vec<(i64, &ZeroRow)> = (1..).map(|sequence| base + sequence).zip(rows).collect();
+        bulk::insert(&self.tx, "zero_row", 4, &numbered, |bind, (id, row)| {
+            bind.put(id)?;
+            bind.put(row.participant.key())?;
+            bind.put(row.version)?;
+            bind.put(row.government.fen())
+        })
+    }
+
+    fn insert_batch(&self, batch: &NewBatch, count: usize) -> Result<i64> {
+        self.tx
+            .prepare_cached(
+                "INSERT INTO batch (number, bank, fee_year, debit_on, drafted_on, created, count, amount, sha256, file, state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?
+            .execute((
+                batch.number.value() as i64,
+                batch.number.bank(),
+                batch.fee_year,
+                day(batch.debit_on),
+                day(batch.drafted_on),
+                batch.created.to_string(),
+                count as i64,
+                batch.amount.fen(),
+                &batch.sha256[..],
+                &batch.file,
+                BatchState::Drafted as i64,
+            ))?;
+        Ok(self.tx.last_insert_rowid())
+    }
+}

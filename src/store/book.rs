@@ -1,0 +1,347 @@
+//! The one read: what the flow may know.
+
+use crate::domain::calendar::{FeeYear, Month};
+use crate::domain::exception::Class;
+use crate::domain::ids::{AccountNumber, BatchNumber, IdNumber, InstructionNumber};
+use crate::domain::money::Money;
+use crate::domain::participant::{BankNumber, Participant, Recognition, Status};
+use crate::domain::plan::PlanVersion;
+use crate::domain::policy::{Refusal, Subsidy, Terms};
+use crate::domain::returns::Return;
+use crate::pipeline::book::*;
+use crate::store::words::{self, Accounts};
+use crate::store::{Result, chain, date};
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+
+/// Sequences of a batch are below this: `instruction id = batch id << SEQUENCE_BITS | sequence`.
+pub(crate) const SEQUENCE_BITS: u32 = 27;
+
+/// The version of the book: number of the newest audit row.
+pub fn version(conn: &Connection) -> Result<u64> {
+    Ok(chain::head(conn)?.0 as u64)
+}
+
+/// A batch and its stored id.
+pub fn batch(conn: &Connection, number: BatchNumber) -> Result<Option<(i64, BatchLine)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, number, bank, fee_year, debit_on, drafted_on, count, amount, state, sha256, file
+         FROM batch WHERE number = ?1",
+    )?;
+    Ok(statement.query_row([number.value() as i64], batch_line).optional()?)
+}
+
+pub(crate) fn batch_line(row: &Row<'_>) -> rusqlite::Result<(i64, BatchLine)> {
+    let bank: u8 = row.get(2)?;
+    let line = BatchLine {
+        number: BatchNumber::from_value(row.get::<_, i64>(1)? as u64),
+        bank: (bank != BatchNumber::ZERO_BANK).then_some(BankNumber(bank)),
+        fee_year: row.get(3)?,
+        debit_on: date(row.get(4)?),
+        drafted_on: date(row.get(5)?),
+        count: row.get(6)?,
+        amount: Money::from_fen(row.get(7)?),
+        state: words::batch_state(row.get(8)?),
+        sha256: row.get(9)?,
+        file: row.get(10)?,
+    };
+    Ok((row.get(0)?, line))
+}
+
+/// Instructions `sequences` of a batch, with a close-up of each for which `needs` says so.
+pub fn batch_book(
+    conn: &Connection,
+    id: i64,
+    batch: BatchLine,
+    sequences: RangeInclusive<u32>,
+    needs: impl Fn(&BatchLine, u32, &Line) -> bool,
+) -> Result<BatchBook> {
+    let accounts = Accounts::load(conn)?;
+    let first = *sequences.start();
+    let mut lines = Vec::with_capacity(sequences.clone().count());
+    let mut versions: Vec<u32> = Vec::new();
+    let mut close: Vec<u32> = Vec::new();
+    let mut statement = conn.prepare_cached(
+        "SELECT i.participant, i.amount, i.government, i.receivable, i.echo, s.state, s.closer, i.version
+         FROM instruction i CROSS JOIN instruction_state s ON s.id = i.id WHERE i.id BETWEEN ?1 AND ?2 ORDER BY i.id",
+    )?;
+    let base = id << SEQUENCE_BITS;
+    let mut rows = statement.query([base + i64::from(first), base + i64::from(*sequences.end())])?;
+    while let Some(row) = rows.next()? {
+        let government = Money::from_fen(row.get(2)?);
+        let receivable: i64 = row.get(3)?;
+        let line = Line {
+            participant: row.get(0)?,
+            amount: Money::from_fen(row.get(1)?),
+            deemed: if receivable == 0 { None } else { Some((accounts.account(receivable)?, government)) },
+            echo: row.get(4)?,
+            state: words::instruction_state(row.get(5)?),
+            closer: row.get(6)?,
+        };
+        let sequence = first + lines.len() as u32;
+        if needs(&batch, sequence, &line) {
+            close.push(sequence);
+            versions.push(row.get(7)?);
+        }
+        lines.push(line);
+    }
+    let mut close_ups = HashMap::with_capacity(close.len());
+    for (sequence, version) in close.into_iter().zip(versions) {
+        let person = lines[(sequence - first) as usize].participant;
+        close_ups.insert(sequence, close_up(conn, base + i64::from(sequence), person, batch.fee_year, version)?);
+    }
+    Ok(BatchBook { version: self::version(conn)?, batch, lines, first, close_ups, closed: closed_months(conn)? })
+}
+
+fn close_up(conn: &Connection, instruction: i64, participant: i64, fee_year: FeeYear, version: u32) -> Result<CloseUp> {
+    let dossier = dossier(conn, IdNumber::from_key(participant), fee_year)?;
+    let posted = conn.prepare_cached("SELECT 1 FROM posting WHERE id = ?1")?.exists([instruction])?;
+    Ok(CloseUp { dossier, version, earlier: answers(conn, instruction)?, posted })
+}
+
+/// Answers of an instruction so far, oldest first.
+fn answers(conn: &Connection, instruction: i64) -> Result<Vec<Return>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT outcome, actual, booked_on, serial FROM answer WHERE instruction = ?1
+         UNION ALL SELECT outcome, actual, booked_on, serial FROM later_answer WHERE instruction = ?1",
+    )?;
+    let answers = statement.query_map([instruction], |row| {
+        Ok(Return {
+            outcome: words::outcome(row.get(0)?),
+            actual: Money::from_fen(row.get(1)?),
+            booked_on: row.get::<_, Option<i64>>(2)?.map(date),
+            serial: row.get(3)?,
+            echo_agrees: true,
+        })
+    })?;
+    Ok(answers.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Months that are closed (R11).
+pub fn closed_months(conn: &Connection) -> Result<BTreeSet<Month>> {
+    let mut statement = conn.prepare_cached("SELECT month FROM closed_month")?;
+    let months = statement.query_map([], |row| Ok(Month::from_value(row.get(0)?)))?;
+    Ok(months.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Everything of one participant and fee year.
+pub fn dossier(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Dossier> {
+    let mut found = dossiers(conn, id.key()..=id.key(), fee_year)?;
+    Ok(found.pop().unwrap_or_else(|| empty(id, fee_year)))
+}
+
+fn empty(id: IdNumber, fee_year: FeeYear) -> Dossier {
+    Dossier {
+        id,
+        fee_year,
+        participant: None,
+        recognitions: Vec::new(),
+        ever_listed: false,
+        confirmed_names: Vec::new(),
+        confirmed_holders: Vec::new(),
+        plan: None,
+        open: Vec::new(),
+    }
+}
+
+/// Everything of every participant whose key is in `keys`, in their order: five range reads, whatever their number.
+pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear) -> Result<Vec<Dossier>> {
+    let (low, high) = (*keys.start(), *keys.end());
+    let mut all: BTreeMap<i64, Dossier> = BTreeMap::new();
+    let entry = |all: &mut BTreeMap<i64, Dossier>, key: i64, work: &mut dyn FnMut(&mut Dossier)| {
+        work(all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)));
+    };
+    let mut statement = conn.prepare_cached(
+        "SELECT id, name, district, tier, bank, bank_text, account, account_name, status, status_since, town, village,
+                person_number FROM participant WHERE id BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = statement.query((low, high))?;
+    while let Some(row) = rows.next()? {
+        let participant = participant(row)?;
+        entry(&mut all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
+    }
+    let mut statement = conn.prepare_cached(
+        "SELECT participant, payer, district, category, year, name FROM recognition WHERE participant BETWEEN ?1 AND ?2",
+    )?;
+    let mut rows = statement.query((low, high))?;
+    while let Some(row) = rows.next()? {
+        let recognition = recognition(row)?;
+        entry(&mut all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
+    }
+    let mut statement =
+        conn.prepare_cached("SELECT DISTINCT participant FROM recognition_change WHERE participant BETWEEN ?1 AND ?2")?;
+    let mut rows = statement.query((low, high))?;
+    while let Some(row) = rows.next()? {
+        entry(&mut all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
+    }
+    let mut statement =
+        conn.prepare_cached("SELECT participant, class, name FROM confirmation WHERE participant BETWEEN ?1 AND ?2")?;
+    let mut rows = statement.query((low, high))?;
+    while let Some(row) = rows.next()? {
+        let (class, name): (String, String) = (row.get(1)?, row.get(2)?);
+        let is_name = class == Class::NameDiffers.word();
+        entry(&mut all, row.get(0)?, &mut |dossier| {
+            if is_name { &mut dossier.confirmed_names } else { &mut dossier.confirmed_holders }.push(name.clone());
+        });
+    }
+    read_plans(conn, low, high, fee_year, &mut all)?;
+    read_open(conn, low, high, fee_year, &mut all)?;
+    Ok(all.into_values().collect())
+}
+
+fn read_plans(
+    conn: &Connection,
+    low: i64,
+    high: i64,
+    fee_year: FeeYear,
+    all: &mut BTreeMap<i64, Dossier>,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on
+         FROM plan_now p LEFT JOIN instruction_state s ON s.id = p.instruction
+         LEFT JOIN batch b ON b.id = p.instruction >> 27
+         WHERE p.participant BETWEEN ?1 AND ?2 AND p.fee_year = ?3",
+    )?;
+    let mut rows = statement.query((low, high, fee_year))?;
+    while let Some(row) = rows.next()? {
+        let key: i64 = row.get(0)?;
+        let state = words::plan_state(row.get(1)?);
+        let instruction = match row.get::<_, Option<i64>>(3)? {
+            Some(id) => Some(InstructionBook {
+                number: number(row.get::<_, i64>(5)?, id),
+                state: words::instruction_state(row.get(4)?),
+                debit_on: date(row.get(6)?),
+            }),
+            None => None,
+        };
+        let paid = if state.is_paid() { paid(conn, key, fee_year, row.get(3)?)? } else { None };
+        let plan = PlanBook { state, versions: Vec::new(), instruction, attempts: row.get(2)?, paid };
+        all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)).plan = Some(plan);
+    }
+    let mut statement = conn.prepare_cached(
+        "SELECT participant, version, from_day, tier, government, payer, category, district, refusal
+         FROM plan_version WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3",
+    )?;
+    let mut rows = statement.query((low, high, fee_year))?;
+    while let Some(row) = rows.next()? {
+        let version = plan_version(row)?;
+        if let Some(plan) = all.get_mut(&row.get(0)?).and_then(|dossier| dossier.plan.as_mut()) {
+            plan.versions.push(version);
+        }
+    }
+    Ok(())
+}
+
+/// The number of a stored instruction of this batch.
+pub(crate) fn number(batch: i64, id: i64) -> InstructionNumber {
+    let sequence = (id & ((1 << SEQUENCE_BITS) - 1)) as u32;
+    InstructionNumber { batch: BatchNumber::from_value(batch as u64), sequence }
+}
+
+/// The standing posting of a plan: under its instruction's number, or under a key of its own.
+fn paid(conn: &Connection, participant: i64, fee_year: FeeYear, instruction: Option<i64>) -> Result<Option<Paid>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT p.booked_on,
+                coalesce(sum(CASE WHEN e.credit = 3 THEN e.amount END), 0),
+                coalesce(sum(CASE WHEN e.credit = 4 THEN e.amount END), 0)
+         FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
+         WHERE (p.id = ?1 OR p.id IN (SELECT posting FROM posting_key WHERE participant = ?2 AND fee_year = ?3))
+           AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = p.id)
+           AND p.event <> 6 AND e.credit IN (3, 4)
+         GROUP BY p.id ORDER BY p.booked_on DESC LIMIT 1",
+    )?;
+    let paid = statement
+        .query_row((instruction, participant, fee_year), |row| {
+            Ok(Paid {
+                booked_on: date(row.get(0)?),
+                own: Money::from_fen(row.get(1)?),
+                deemed: Money::from_fen(row.get(2)?),
+            })
+        })
+        .optional()?;
+    Ok(paid)
+}
+
+fn read_open(
+    conn: &Connection,
+    low: i64,
+    high: i64,
+    fee_year: FeeYear,
+    all: &mut BTreeMap<i64, Dossier>,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "SELECT participant, id, class, amount FROM exception INDEXED BY exception_open
+         WHERE participant BETWEEN ?1 AND ?2 AND resolved = 0 AND (fee_year = ?3 OR fee_year IS NULL)",
+    )?;
+    let mut rows = statement.query((low, high, fee_year))?;
+    while let Some(row) = rows.next()? {
+        let class: String = row.get(2)?;
+        let open = OpenException {
+            id: row.get(1)?,
+            class: Class::parse(&class).expect("a stored class is one of ours"),
+            amount: Money::from_fen(row.get(3)?),
+        };
+        let key: i64 = row.get(0)?;
+        all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)).open.push(open);
+    }
+    Ok(())
+}
+
+/// A stored roster row, in the order of the query of [`dossiers`].
+pub(crate) fn participant(row: &Row<'_>) -> Result<Participant> {
+    let district: String = row.get(2)?;
+    let status: String = row.get(8)?;
+    Ok(Participant {
+        id: IdNumber::from_key(row.get(0)?),
+        name: row.get(1)?,
+        district: words::district(&district)?,
+        tier: Money::from_fen(row.get(3)?),
+        bank: row.get::<_, Option<u8>>(4)?.map(BankNumber),
+        bank_text: row.get(5)?,
+        account: row.get::<_, Option<String>>(6)?.as_deref().and_then(AccountNumber::parse),
+        account_name: row.get(7)?,
+        status: Status::parse(&status),
+        status_since: date(row.get(9)?),
+        town: row.get(10)?,
+        village: row.get(11)?,
+        person_number: row.get(12)?,
+    })
+}
+
+fn recognition(row: &Row<'_>) -> Result<Recognition> {
+    let district: String = row.get(2)?;
+    Ok(Recognition {
+        payer: words::payer(row.get(1)?),
+        district: words::district(&district)?,
+        category: words::category(row.get(3)?),
+        year: row.get(4)?,
+        name: row.get(5)?,
+    })
+}
+
+fn plan_version(row: &Row<'_>) -> Result<PlanVersion> {
+    let tier = Money::from_fen(row.get(3)?);
+    let refusal: Option<String> = row.get(8)?;
+    let from = date(row.get(2)?);
+    let terms = match refusal.as_deref() {
+        None => {
+            let district: Option<String> = row.get(7)?;
+            let subsidy = match district {
+                None => None,
+                Some(district) => Some(Subsidy {
+                    payer: words::payer(row.get(5)?),
+                    category: words::category(row.get(6)?),
+                    district: words::district(&district)?,
+                    amount: Money::from_fen(row.get(4)?),
+                }),
+            };
+            Ok(Terms { tier, subsidy })
+        }
+        Some("tier") => Err(Refusal::Tier(tier)),
+        Some("age") => Err(Refusal::Age { reached: from }),
+        Some("name-differs") => Err(Refusal::NameDiffers),
+        Some(_) => Err(Refusal::Status { on: from }),
+    };
+    Ok(PlanVersion { number: row.get(1)?, from, terms })
+}

@@ -1,0 +1,292 @@
+//! Drop files, the roster and the lists in force.
+
+use crate::domain::calendar::{Date, FeeYear};
+use crate::domain::ids::IdNumber;
+use crate::domain::participant::{Category, DistrictCode, Participant, Payer, Status};
+use crate::store::chain::Txn;
+use crate::store::{Result, book, bulk, date, day, words};
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::BTreeMap;
+
+/// State of a drop file (design section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// Seen and kept; nothing decided.
+    Arrived,
+    /// Being taken: a file in chunks stays so until the last.
+    Claimed,
+    /// Its content took effect.
+    Processed,
+    /// The same content was there before.
+    Duplicate,
+    /// Refused whole: nothing changed.
+    Quarantined,
+}
+
+impl FileState {
+    /// Every state with its word.
+    pub const ALL: [(FileState, &str); 5] = [
+        (FileState::Arrived, "arrived"),
+        (FileState::Claimed, "claimed"),
+        (FileState::Processed, "processed"),
+        (FileState::Duplicate, "duplicate"),
+        (FileState::Quarantined, "quarantined"),
+    ];
+
+    /// The word used everywhere.
+    pub fn word(self) -> &'static str {
+        FileState::ALL[self as usize].1
+    }
+}
+
+/// A drop file as it arrived.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Its name, made printable.
+    pub name: String,
+    /// Its kind (`return`, `list` …).
+    pub kind: String,
+    /// Who sent it: `payer/district`, a bank's key, `bureau`.
+    pub sender: String,
+    /// Business date.
+    pub on: Date,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Number of bytes.
+    pub size: u64,
+    /// Where its bytes are kept, below the state folder.
+    pub archived: String,
+}
+
+/// A version of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListVersion {
+    /// Who lists.
+    pub payer: Payer,
+    /// For which district.
+    pub district: DistrictCode,
+    /// For which recognition year.
+    pub year: i16,
+    /// 数据日期.
+    pub as_of: Option<Date>,
+}
+
+/// A recognition in force within a list's scope.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Whom.
+    pub id: IdNumber,
+    /// As what.
+    pub category: Category,
+    /// The name on the list.
+    pub name: String,
+}
+
+/// A file of this content from this sender that took effect before: its number and state.
+pub fn known(conn: &Connection, sender: &str, kind: &str, sha256: &[u8; 32]) -> Result<Option<(i64, FileState)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, state FROM file WHERE sha256 = ?1 AND sender = ?2 AND kind = ?3 AND state IN (1, 2) ORDER BY id DESC LIMIT 1",
+    )?;
+    let found = statement.query_row((&sha256[..], sender, kind), |row| Ok((row.get(0)?, row.get::<_, u8>(1)?)));
+    Ok(found.optional()?.map(|(id, state)| (id, FileState::ALL[usize::from(state)].0)))
+}
+
+/// Digest of the newest processed roster, or of the list version in force in a scope: what a repeat is held against.
+pub fn roster_in_force(conn: &Connection) -> Result<Option<[u8; 32]>> {
+    let mut statement = conn
+        .prepare_cached("SELECT sha256 FROM file WHERE kind = 'participants' AND state = 2 ORDER BY id DESC LIMIT 1")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
+}
+
+/// The version in force of a scope: newest `as_of`, else newest arrival.
+pub fn list_in_force(conn: &Connection, scope: &ListVersion) -> Result<Option<(i64, Option<Date>, [u8; 32])>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT l.file, l.as_of, f.sha256 FROM list l JOIN file f ON f.id = l.file
+         WHERE l.payer = ?1 AND l.district = ?2 AND l.year = ?3 ORDER BY l.file DESC LIMIT 1",
+    )?;
+    let found = statement
+        .query_row((scope.payer as i64, scope.district.as_str(), scope.year), |row| {
+            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(date), row.get(2)?))
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// Recognitions in force of a scope, by person and category.
+pub fn listed(conn: &Connection, scope: &ListVersion) -> Result<Vec<Listed>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT participant, category, name FROM recognition INDEXED BY recognition_scope
+         WHERE payer = ?1 AND district = ?2 AND year = ?3",
+    )?;
+    let rows = statement.query_map((scope.payer as i64, scope.district.as_str(), scope.year), |row| {
+        Ok(Listed { id: IdNumber::from_key(row.get(0)?), category: words::category(row.get(1)?), name: row.get(2)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// R8a: districts and payers with an accepted list of a recognition year.
+pub fn accepted_lists(conn: &Connection, year: i16) -> Result<Vec<(Payer, DistrictCode)>> {
+    let mut statement = conn.prepare_cached("SELECT DISTINCT payer, district FROM list WHERE year = ?1")?;
+    let mut rows = statement.query([year])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let district: String = row.get(1)?;
+        found.push((words::payer(row.get(0)?), words::district(&district)?));
+    }
+    Ok(found)
+}
+
+/// Roster rows with these keys.
+pub fn participants(conn: &Connection, keys: &[i64]) -> Result<BTreeMap<i64, Participant>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, name, district, tier, bank, bank_text, account, account_name, status, status_since, town, village,
+                person_number FROM participant WHERE id = ?1",
+    )?;
+    let mut found = BTreeMap::new();
+    for key in keys {
+        let mut rows = statement.query([key])?;
+        if let Some(row) = rows.next()? {
+            found.insert(*key, book::participant(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Fee years for which a participant has a plan.
+pub fn planned_years(conn: &Connection) -> Result<Vec<FeeYear>> {
+    let mut statement = conn.prepare_cached("SELECT DISTINCT fee_year FROM plan ORDER BY fee_year")?;
+    let years = statement.query_map([], |row| row.get(0))?;
+    Ok(years.collect::<rusqlite::Result<_>>()?)
+}
+
+impl Txn<'_> {
+    /// Stores a drop file, and says its number.
+    pub fn arrive(&self, file: &Arrived, state: FileState) -> Result<i64> {
+        self.tx
+            .prepare_cached(
+                "INSERT INTO file (name, kind, sender, arrived, sha256, size, state, accepted, refused, reason, archived)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, '', ?8)",
+            )?
+            .execute((
+                &file.name,
+                &file.kind,
+                &file.sender,
+                day(file.on),
+                &file.sha256[..],
+                file.size as i64,
+                state as i64,
+                &file.archived,
+            ))?;
+        Ok(self.tx.last_insert_rowid())
+    }
+
+    /// Ends a drop file.
+    pub fn finish(&self, file: i64, state: FileState, accepted: u64, refused: u64, reason: &str) -> Result<()> {
+        self.tx
+            .prepare_cached("UPDATE file SET state = ?2, accepted = ?3, refused = ?4, reason = ?5 WHERE id = ?1")?
+            .execute((file, state as i64, accepted as i64, refused as i64, reason))?;
+        Ok(())
+    }
+
+    /// Rows of a file taken in chunks that are committed.
+    pub fn progress(&self, file: i64, rows: u64) -> Result<()> {
+        self.tx.prepare_cached("UPDATE file SET progress = ?2 WHERE id = ?1")?.execute((file, rows as i64))?;
+        Ok(())
+    }
+
+    /// Something to publish once this is committed: done again after a crash until it is seen to be there.
+    pub fn post_out(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
+        self.tx
+            .prepare_cached("INSERT INTO outbox (folder, name, bytes) VALUES (?1, ?2, ?3)")?
+            .execute((folder, name, bytes))?;
+        Ok(())
+    }
+
+    /// Adds or replaces roster rows.
+    pub fn upsert_participants(&self, rows: &[(u32, Participant)], file: i64) -> Result<()> {
+        for (_, row) in rows {
+            self.tx.prepare_cached("DELETE FROM participant WHERE id = ?1")?.execute([row.id.key()])?;
+        }
+        bulk::insert(&self.tx, "participant", 15, rows, |bind, (line, row)| {
+            bind.put(row.id.key())?;
+            bind.put(row.name.as_str())?;
+            bind.put(row.district.as_str())?;
+            bind.put(row.tier.fen())?;
+            bind.put(row.bank.map(|bank| bank.0))?;
+            bind.put(row.bank_text.as_str())?;
+            bind.put(row.account.as_ref().map(|account| account.text()))?;
+            bind.put(row.account_name.as_deref())?;
+            bind.put(match &row.status {
+                Status::Normal => "",
+                Status::NotNormal(text) => text,
+            })?;
+            bind.put(day(row.status_since))?;
+            bind.put(row.town.as_str())?;
+            bind.put(row.village.as_str())?;
+            bind.put(row.person_number.as_str())?;
+            bind.put(file)?;
+            bind.put(line)
+        })
+    }
+
+    /// A list version comes into force.
+    pub fn accept_list(&self, file: i64, version: &ListVersion, on: Date, late: bool) -> Result<()> {
+        self.tx.prepare_cached("INSERT OR IGNORE INTO list VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute((
+            file,
+            version.payer as i64,
+            version.district.as_str(),
+            version.year,
+            version.as_of.map(day),
+            day(on),
+            late,
+        ))?;
+        Ok(())
+    }
+
+    /// Adds a recognition, or changes the name that its list gives.
+    pub fn recognise(&self, scope: &ListVersion, row: &Listed, file: i64, line: u32, on: Date) -> Result<()> {
+        self.tx.prepare_cached("INSERT OR REPLACE INTO recognition VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+            (
+                row.id.key(),
+                scope.year,
+                scope.payer as i64,
+                scope.district.as_str(),
+                row.category as i64,
+                &row.name,
+                file,
+                line,
+            ),
+        )?;
+        self.note_change(scope, row, true, file, on)
+    }
+
+    /// Drops a recognition: the newest version of its list does not have it (R7).
+    pub fn drop_recognition(&self, scope: &ListVersion, row: &Listed, file: i64, on: Date) -> Result<()> {
+        self.tx
+            .prepare_cached(
+                "DELETE FROM recognition
+                 WHERE participant = ?1 AND year = ?2 AND payer = ?3 AND district = ?4 AND category = ?5",
+            )?
+            .execute((row.id.key(), scope.year, scope.payer as i64, scope.district.as_str(), row.category as i64))?;
+        self.note_change(scope, row, false, file, on)
+    }
+
+    fn note_change(&self, scope: &ListVersion, row: &Listed, added: bool, file: i64, on: Date) -> Result<()> {
+        self.tx
+            .prepare_cached(
+                "INSERT INTO recognition_change
+                 SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM recognition_change WHERE participant = ?1",
+            )?
+            .execute((
+                row.id.key(),
+                scope.year,
+                scope.payer as i64,
+                scope.district.as_str(),
+                row.category as i64,
+                added,
+                day(on),
+                file,
+            ))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! The store: SQLite in WAL mode, every commit synced. One read before the flow (`book`), one write after it (`apply`).
+
+mod apply;
+pub mod batches;
+pub mod book;
+mod bulk;
+pub mod chain;
+pub mod files;
+mod words;
+
+pub use apply::{Applied, EX_POST_STATES};
+pub use batches::{NewBatch, NewInstruction, ZeroRow};
+pub use chain::{Act, Txn};
+pub use files::{Arrived, FileState, ListVersion, Listed};
+
+use crate::domain::calendar::Date;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Our side failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine refused.
+    #[error("the store failed: {0}")]
+    Engine(#[from] rusqlite::Error),
+    /// The file is not what this program can use.
+    #[error("{path}: {problem}")]
+    Unusable {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// What is stored contradicts itself.
+    #[error("the store contradicts itself: {0}; run `daikou audit`")]
+    Broken(String),
+}
+
+impl Error {
+    /// Worth another try: the engine was busy.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Error::Engine(rusqlite::Error::SqliteFailure(failure, _))
+            if matches!(failure.code, rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+    }
+
+    /// The disk is full: intake stops, reading goes on.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Error::Engine(rusqlite::Error::SqliteFailure(failure, _))
+            if failure.code == rusqlite::ErrorCode::DiskFull)
+    }
+}
+
+/// Result of the store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("schema/0001.sql"))];
+
+/// The open store.
+#[derive(Debug)]
+pub struct Store {
+    conn: Connection,
+}
+
+impl Store {
+    /// Creates the store in a file that is not there yet.
+    pub fn create(path: &Path) -> Result<Store> {
+        let conn = Connection::open(path)?;
+        conn.pragma_update(None, "page_size", 32_768)?;
+        Self::prepare(conn, path)
+    }
+
+    /// Opens a store, and brings its schema up to date.
+    pub fn open(path: &Path) -> Result<Store> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).map_err(|_| Error::Unusable {
+            path: path.to_owned(),
+            problem: "cannot be opened; `daikou init` makes an empty store".to_owned(),
+        })?;
+        Self::prepare(conn, path)
+    }
+
+    fn prepare(conn: Connection, path: &Path) -> Result<Store> {
+        conn.busy_timeout(Duration::from_secs(30))?;
+        let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            let problem = format!("journal mode is {mode}, WAL is needed: use a local file system");
+            return Err(Error::Unusable { path: path.to_owned(), problem });
+        }
+        for (pragma, value) in [("synchronous", "FULL"), ("foreign_keys", "ON"), ("trusted_schema", "OFF")] {
+            conn.pragma_update(None, pragma, value)?;
+        }
+        conn.pragma_update(None, "cell_size_check", "ON")?;
+        conn.pragma_update(None, "cache_size", -32_768)?;
+        conn.set_prepared_statement_cache_capacity(128);
+        let mut store = Store { conn };
+        store.migrate(path)?;
+        Ok(store)
+    }
+
+    /// Numbered migrations, each in its own transaction; a changed or newer one is refused.
+    fn migrate(&mut self, path: &Path) -> Result<()> {
+        let unusable = |problem: String| Error::Unusable { path: path.to_owned(), problem };
+        self.conn.execute_batch(
+            "CREATE TABLE IF NOT EXISTS schema_migration (version INTEGER PRIMARY KEY, sha256 BLOB NOT NULL) STRICT",
+        )?;
+        let newest: u32 =
+            self.conn.query_row("SELECT coalesce(max(version), 0) FROM schema_migration", [], |r| r.get(0))?;
+        if newest > MIGRATIONS.len() as u32 {
+            return Err(unusable(format!("schema {newest} is newer than this program: use the newer program")));
+        }
+        for (version, sql) in MIGRATIONS {
+            let digest = Sha256::digest(sql.as_bytes()).to_vec();
+            let known: Option<Vec<u8>> = self
+                .conn
+                .query_row("SELECT sha256 FROM schema_migration WHERE version = ?1", [version], |row| row.get(0))
+                .optional()?;
+            match known {
+                Some(stored) if stored == digest => {}
+                Some(_) => return Err(unusable(format!("migration {version} is not the one that made this store"))),
+                None => {
+                    let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                    tx.execute_batch(sql)?;
+                    tx.execute("INSERT INTO schema_migration VALUES (?1, ?2)", (version, digest))?;
+                    tx.commit()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads without writing: one consistent view.
+    pub fn read<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let tx = self.conn.transaction()?;
+        work(&tx)
+    }
+
+    /// The connection, for statements that only read.
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// A consistent copy of the store in a new file.
+    pub fn backup(&self, target: &Path) -> Result<()> {
+        self.conn.execute("VACUUM INTO ?1", [target.to_string_lossy()])?;
+        Ok(())
+    }
+}
+
+/// A date as stored.
+pub(crate) fn day(date: Date) -> i64 {
+    crate::domain::calendar::yyyymmdd(date)
+}
+
+/// A stored date; a broken one is a broken store.
+pub(crate) fn date(value: i64) -> Date {
+    crate::domain::calendar::from_yyyymmdd(value).expect("the store holds dates that it was given")
+}

@@ -3,5 +3,14 @@
 //! Rooms in reading order; a room uses only the rooms above it, and `tests/it/tidy.rs` keeps it so.
 //!
 //! 1. [`domain`]: nouns and rules of the policy. Pure.
+//! 2. [`config`]: what was written (TOML) made into what we can run.
+//! 3. [`cli`]: one file per command.
 
 pub mod domain;
+
+pub mod config;
+
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

@@ -3,7 +3,22 @@
 //! Rooms in reading order; a room uses only the rooms above it, and `tests/it/tidy.rs` keeps it so.
 //!
 //! 1. [`domain`]: nouns and rules of the policy. Pure.
+//! 2. [`pipeline`]: the flow drop → decode → validate → match → post → emit. Pure.
+//! 3. [`store`]: SQLite: one read before the flow, one write after it.
+//! 4. [`config`]: what was written (TOML) made into what we can run.
+//! 5. [`cli`]: one file per command.
 
 pub mod domain;
+
 pub mod pipeline;
+
 pub mod store;
+
+pub mod config;
+
+pub mod daemon;
+
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,155 @@
+//! `daikou check`: everything that is wrong with the configuration and with the folders it names, all at once.
+
+use crate::config::{self, Config, Problem, Served};
+use crate::domain::calendar::Date;
+use rustix::fs::{Access, access, statvfs};
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What `check` found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Wrong in configuration, policy or calendar: the program cannot run.
+    pub configuration: Vec<Problem>,
+    /// Wrong around it: folders, permissions, disk.
+    pub outside: Vec<String>,
+}
+
+impl Findings {
+    /// 78 for the configuration, 1 for findings outside it, 0 for none.
+    pub fn exit_code(&self) -> u8 {
+        match (self.configuration.is_empty(), self.outside.is_empty()) {
+            (false, _) => 78,
+            (true, false) => 1,
+            (true, true) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.configuration.iter().try_for_each(|problem| writeln!(f, "{problem}"))?;
+        self.outside.iter().try_for_each(|finding| writeln!(f, "{finding}"))
+    }
+}
+
+/// Checks a configuration file and the folders around it. The configuration comes back too, for the checks of
+/// rooms that know more (layouts, store, bank connections).
+pub fn check(path: &Path) -> (Option<Config>, Findings) {
+    let config = match config::load(path) {
+        Ok(config) => config,
+        Err(configuration) => return (None, Findings { configuration, outside: Vec::new() }),
+    };
+    let configuration = uncovered_years(&config).map(|text| Problem::of_file("calendars", text)).collect();
+    let outside = outside(&config);
+    (Some(config), Findings { configuration, outside })
+}
+
+/// Fee years, and the years after them in which they are answered and settled, must be in a calendar.
+fn uncovered_years(config: &Config) -> impl Iterator<Item = String> {
+    let fee_years = config.policies.0.iter().flat_map(|policy| policy.years.iter().map(|year| year.fee_year));
+    let mut years: Vec<i16> = fee_years.flat_map(|year| [year, year + 1]).collect();
+    years.sort_unstable();
+    years.dedup();
+    let missing = |year: i16| config.working_days.is_working_day(Date::constant(year, 1, 1)).err();
+    years.into_iter().filter_map(missing).map(|past| past.to_string())
+}
+
+fn outside(config: &Config) -> Vec<String> {
+    let mut findings = Vec::new();
+    for folder in counterparties(config) {
+        for side in ["in", "out"] {
+            findings.extend(usable(&folder.join(side)));
+        }
+        if config.served == Served::Chroot {
+            findings.extend(chroot(&folder));
+        }
+    }
+    match usable(&config.state) {
+        Some(finding) => findings.push(finding),
+        None => findings.extend(private(&config.state).into_iter().chain(room(&config.state))),
+    }
+    findings
+}
+
+/// Every folder that is one counterparty's whole world.
+pub fn counterparties(config: &Config) -> Vec<PathBuf> {
+    let lists = config.expected_lists.iter();
+    let departments = lists.flat_map(|(payer, districts)| {
+        districts.iter().map(move |district| format!("departments/{}/{district}", payer.word()))
+    });
+    let banks = config.banks.iter().map(|bank| format!("banks/{}", bank.key));
+    departments.chain(["bureau".to_owned()]).chain(banks).map(|folder| config.drops.join(folder)).collect()
+}
+
+fn usable(folder: &Path) -> Option<String> {
+    let shown = folder.display();
+    if !folder.is_dir() {
+        return Some(format!("{shown}: expected a folder; make it, or take its counterparty out of the configuration"));
+    }
+    access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+        .err()
+        .map(|error| format!("{shown}: expected to read and write here: {error}; give the daemon's user access"))
+}
+
+/// The state folder holds identity numbers and accounts: nobody else may look into it.
+fn private(state: &Path) -> Option<String> {
+    let mode = fs::metadata(state).ok()?.mode();
+    (mode & 0o007 != 0).then(|| {
+        format!("{}: expected no access for others, found mode {:03o}; chmod o= it", state.display(), mode & 0o777)
+    })
+}
+
+/// OpenSSH serves a chroot only if root owns it and nobody else may write to it.
+fn chroot(folder: &Path) -> Option<String> {
+    let metadata = fs::metadata(folder).ok()?;
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o777);
+    (owner != 0 || mode & 0o022 != 0).then(|| {
+        let shown = folder.display();
+        format!("{shown}: expected a chroot of root with mode 755, found owner {owner}, mode {mode:03o}")
+    })
+}
+
+/// A full disk stops the bank's answers: say so while there is room to act.
+fn room(state: &Path) -> Option<String> {
+    let disk = statvfs(state).ok()?;
+    let free_mib = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+    (free_mib < LEAST_FREE_MIB)
+        .then(|| format!("{}: expected {LEAST_FREE_MIB} MiB free, found {free_mib}; free some room", state.display()))
+}
+
+const LEAST_FREE_MIB: u64 = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::init::init;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_fresh_folder_has_no_findings() {
+        let dir = tempfile::tempdir().unwrap();
+        init(dir.path(), false, &[]).unwrap();
+        let (config, findings) = check(&dir.path().join("daikou.toml"));
+        assert_eq!((config.is_some(), findings.exit_code(), findings.to_string().as_str()), (true, 0, ""));
+    }
+
+    #[test]
+    fn folders_are_all_named() {
+        let dir = tempfile::tempdir().unwrap();
+        init(dir.path(), false, &[]).unwrap();
+        fs::remove_dir_all(dir.path().join("drops/banks/city")).unwrap();
+        fs::set_permissions(dir.path().join("state"), fs::Permissions::from_mode(0o755)).unwrap();
+        let (_, findings) = check(&dir.path().join("daikou.toml"));
+        assert_eq!((findings.exit_code(), findings.outside.len()), (1, 3));
+        assert!(findings.outside[2].contains("found mode 755"), "{findings}");
+    }
+
+    #[test]
+    fn the_configuration_comes_first() {
+        let (config, findings) = check(Path::new("/nonexistent/daikou.toml"));
+        assert_eq!((config.is_none(), findings.exit_code()), (true, 78));
+    }
+}

@@ -1,0 +1,4 @@
+//! One file per command, as design section 9 names them.
+
+pub mod check;
+pub mod init;

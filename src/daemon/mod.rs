@@ -1,0 +1,1 @@
+//! The daemon and the steps that it shares with the commands.

@@ -93,6 +93,10 @@ pub struct OpenException {
     pub class: Class,
     /// Money that it holds in suspense.
     pub amount: Money,
+    /// When the bank booked that money.
+    pub booked_on: Option<Date>,
+    /// The instruction that it concerns.
+    pub instruction: Option<InstructionNumber>,
 }
 
 impl Dossier {

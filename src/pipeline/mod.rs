@@ -4,3 +4,4 @@ pub mod book;
 pub mod matching;
 pub mod planning;
 pub mod post;
+pub mod resolving;

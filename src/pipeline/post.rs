@@ -45,7 +45,7 @@ pub fn post(book: &BatchBook, file: &ReturnFile, row: &Row, today: Date, out: &m
         let first = close_up.earlier.is_empty();
         out.answers.push(answer_row(book, file, row, first));
     }
-    Case { book, file, row, line, close_up, answer: &answer, today }.carry_out(verdict, out);
+    Case { book, row, line, close_up, answer: &answer, today }.carry_out(verdict, out);
 }
 
 /// Received in full, as asked: the road of nearly every row.
@@ -82,7 +82,6 @@ fn asked<'a>(book: &BatchBook, line: &Line, close_up: &'a CloseUp, answer: &Retu
 /// One row with all that is known of it.
 struct Case<'a> {
     book: &'a BatchBook,
-    file: &'a ReturnFile,
     row: &'a Row,
     line: &'a Line,
     close_up: &'a CloseUp,

@@ -8,7 +8,7 @@ use crate::domain::plan::PlanState;
 use crate::pipeline::book::*;
 use crate::store::book::{SEQUENCE_BITS, version};
 use crate::store::chain::{Act, Txn, cover};
-use crate::store::words::{self, Accounts};
+use crate::store::words::Accounts;
 use crate::store::{Error, Result, Store, book, bulk, day};
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
@@ -424,12 +424,3 @@ pub(crate) fn content_digest(content: &str) -> [u8; 32] {
 
 /// Words of an ex-post subsidy's state, by stored number.
 pub const EX_POST_STATES: [&str; 5] = ["due", "listed", "paid", "returned", "withdrawn"];
-
-/// The stored word of a state machine, for exports.
-pub fn word_of(state: i64, kind: &str) -> &'static str {
-    match kind {
-        "plan" => words::plan_state(state).word(),
-        "batch" => words::batch_state(state).word(),
-        _ => words::instruction_state(state).word(),
-    }
-}

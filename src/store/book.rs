@@ -271,21 +271,31 @@ fn read_open(
     all: &mut BTreeMap<i64, Dossier>,
 ) -> Result<()> {
     let mut statement = conn.prepare_cached(
-        "SELECT participant, id, class, amount FROM exception INDEXED BY exception_open
-         WHERE participant BETWEEN ?1 AND ?2 AND resolved = 0 AND (fee_year = ?3 OR fee_year IS NULL)",
+        "SELECT x.participant, x.id, x.class, x.amount, p.booked_on, x.instruction, b.number
+         FROM exception x INDEXED BY exception_open LEFT JOIN posting p ON p.id = x.posting
+         LEFT JOIN batch b ON b.id = x.instruction >> 27
+         WHERE x.participant BETWEEN ?1 AND ?2 AND x.resolved = 0 AND (x.fee_year = ?3 OR x.fee_year IS NULL)",
     )?;
     let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
-        let class: String = row.get(2)?;
-        let open = OpenException {
-            id: row.get(1)?,
-            class: Class::parse(&class).expect("a stored class is one of ours"),
-            amount: Money::from_fen(row.get(3)?),
-        };
+        let open = open_exception(row)?;
         let key: i64 = row.get(0)?;
         all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)).open.push(open);
     }
     Ok(())
+}
+
+fn open_exception(row: &Row<'_>) -> Result<OpenException> {
+    let class: String = row.get(2)?;
+    let instruction: Option<i64> = row.get(5)?;
+    let batch: Option<i64> = row.get(6)?;
+    Ok(OpenException {
+        id: row.get(1)?,
+        class: Class::parse(&class).expect("a stored class is one of ours"),
+        amount: Money::from_fen(row.get(3)?),
+        booked_on: row.get::<_, Option<i64>>(4)?.map(date),
+        instruction: batch.zip(instruction).map(|(batch, id)| number(batch, id)),
+    })
 }
 
 /// A stored roster row, in the order of the query of [`dossiers`].

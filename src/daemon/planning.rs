@@ -1,0 +1,132 @@
+//! `plan`: what everybody owes (R2 to R6), stretch by stretch of the roster.
+
+use crate::config::Approval;
+use crate::daemon::approvals::Request;
+use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::domain::calendar::{Date, FeeYear};
+use crate::pipeline::book::Changeset;
+use crate::pipeline::planning::{self, Planned};
+use crate::store::book;
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+use std::ops::RangeInclusive;
+
+/// People planned in one transaction.
+const STRETCH: usize = 20_000;
+
+/// What `plan` came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanReport {
+    /// People with a plan.
+    pub plans: u64,
+    /// People whom our rules refuse.
+    pub refused: u64,
+    /// Exceptions opened.
+    pub exceptions: u64,
+    /// Waits for another person (R21).
+    pub waits: bool,
+}
+
+/// Plans a fee year for the whole roster, or asks for approval first.
+pub fn plan(bureau: &mut Bureau, fee_year: FeeYear, order: &Order, progress: &mut dyn FnMut(u64)) -> Step<PlanReport> {
+    check_year(bureau, fee_year, order.today())?;
+    if bureau.config.approvals.plan == Approval::Second {
+        let (mut report, digest) = rehearse(bureau, fee_year, order.today())?;
+        let request = Request::plan(fee_year, digest);
+        crate::daemon::approvals::ask(bureau, &request, order)?;
+        report.waits = true;
+        return Ok(report);
+    }
+    carry_out(bureau, fee_year, order, progress)
+}
+
+fn check_year(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Step<()> {
+    let (_, year) = bureau.policy(fee_year)?;
+    if today < year.planned_from {
+        return refuse(format!("fee year {fee_year} is planned from {} on (R4)", year.planned_from));
+    }
+    if today.year() > fee_year {
+        return refuse(format!("fee year {fee_year} is over: nothing can be planned for it any more (R13)"));
+    }
+    Ok(())
+}
+
+/// Plans everybody and writes it.
+pub fn carry_out(
+    bureau: &mut Bureau,
+    fee_year: FeeYear,
+    order: &Order,
+    progress: &mut dyn FnMut(u64),
+) -> Step<PlanReport> {
+    let mut report = PlanReport::default();
+    let mut done = 0;
+    for keys in stretches(bureau.store.connection())? {
+        let (policy, year) = match bureau.config.policies.of(fee_year) {
+            Some(found) => found,
+            None => return refuse(format!("no policy has the fee year {fee_year}")),
+        };
+        let act = order.act("plan", fee_year.to_string(), bureau.config.digest);
+        let people = bureau.store.transact(&act, |txn| {
+            let mut changes = Changeset::default();
+            let dossiers = book::dossiers(txn.connection(), keys, fee_year)?;
+            for dossier in &dossiers {
+                report.count(&planning::plan(policy, year, dossier, false, order.today(), &mut changes));
+            }
+            report.exceptions += changes.opened.len() as u64;
+            txn.write(&changes, None, order.today())?;
+            Ok(dossiers.len())
+        })?;
+        done += people as u64;
+        progress(done);
+    }
+    Ok(report)
+}
+
+/// What `plan` would do, and a digest of it: what an approval binds.
+pub fn rehearse(bureau: &mut Bureau, fee_year: FeeYear, today: Date) -> Step<(PlanReport, [u8; 32])> {
+    let mut report = PlanReport::default();
+    let mut hash = Sha256::new();
+    for keys in stretches(bureau.store.connection())? {
+        let (policy, year) = bureau.policy(fee_year)?;
+        let mut changes = Changeset::default();
+        for dossier in book::dossiers(bureau.store.connection(), keys, fee_year)? {
+            report.count(&planning::plan(policy, year, &dossier, false, today, &mut changes));
+        }
+        report.exceptions += changes.opened.len() as u64;
+        for plan in &changes.plans {
+            let terms = plan.version.as_ref().map(|(version, _)| version.terms.map_err(|refusal| refusal.word()));
+            hash.update(format!("{} {:?} {terms:?}\n", plan.participant.key(), plan.state));
+        }
+    }
+    Ok((report, hash.finalize().into()))
+}
+
+impl PlanReport {
+    fn count(&mut self, planned: &Planned) {
+        match planned {
+            Planned::Plan => self.plans += 1,
+            Planned::Refused(_) => self.refused += 1,
+            Planned::NotEnrolled => {}
+        }
+    }
+}
+
+/// The roster in stretches of keys, in their order.
+pub fn stretches(conn: &Connection) -> Step<Vec<RangeInclusive<i64>>> {
+    let mut statement = conn.prepare("SELECT id FROM participant ORDER BY id").map_err(crate::store::Error::from)?;
+    let mut rows = statement.query([]).map_err(crate::store::Error::from)?;
+    let mut stretches = Vec::new();
+    let (mut low, mut high, mut count) = (0, 0, 0);
+    while let Some(row) = rows.next().map_err(crate::store::Error::from)? {
+        high = row.get(0).map_err(crate::store::Error::from)?;
+        count += 1;
+        if count == STRETCH {
+            stretches.push(low..=high);
+            (low, count) = (high + 1, 0);
+        }
+    }
+    if count > 0 {
+        stretches.push(low..=high);
+    }
+    Ok(stretches)
+}

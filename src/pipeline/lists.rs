@@ -1,0 +1,168 @@
+//! Lists (代缴对象名单): one payer, district and recognition year; absence removes, a defect does not (R1, R7, R8).
+
+use crate::domain::calendar::Date;
+use crate::domain::ids::IdNumber;
+use crate::domain::participant::{Category, DistrictCode, Payer};
+use crate::domain::policy::{Policy, same_name};
+use crate::pipeline::intake::{Intake, ListRow, RowDefect};
+use rust_decimal::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A list file after the rules of its scope: what it says, and of whom it must not be taken to say anything.
+#[derive(Debug)]
+pub struct ListFile {
+    /// 认定年度: that of most of its rows.
+    pub year: i16,
+    /// 数据日期: the newest in it.
+    pub as_of: Option<Date>,
+    /// Categories that it replaces: those present in it.
+    pub categories: BTreeSet<Category>,
+    /// Its sound rows with their row numbers.
+    pub rows: Vec<(u32, Recognised)>,
+    /// Rows refused.
+    pub defects: Vec<RowDefect>,
+}
+
+/// One person on a list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Recognised {
+    /// Whom.
+    pub id: IdNumber,
+    /// As what.
+    pub category: Category,
+    /// The name on the list.
+    pub name: String,
+}
+
+/// What a list changes in its scope.
+#[derive(Debug, Default)]
+pub struct ListChange {
+    /// New, or with another name.
+    pub added: Vec<(u32, Recognised)>,
+    /// No longer there.
+    pub removed: Vec<Recognised>,
+    /// Unchanged.
+    pub kept: usize,
+    /// R7: a person must say yes to the removals first.
+    pub removals_wait: bool,
+}
+
+/// Applies the scope rules to the rows of a list from `payer` for `district`; `None` for a list without a single year.
+pub fn scope(policy: &Policy, payer: Payer, district: DistrictCode, intake: Intake<ListRow>) -> Option<ListFile> {
+    let Intake { rows, mut defects, .. } = intake;
+    let year = usual_year(&rows)?;
+    let mut sound = BTreeMap::new();
+    let mut as_of = None;
+    for (number, row) in rows {
+        match refuse(policy, payer, district, year, &row) {
+            Some(refusal) => defects.push(refusal.defect(number, &row)),
+            None => {
+                as_of = as_of.max(row.as_of);
+                let recognised = Recognised { id: row.id, category: row.category, name: row.name };
+                // The same person and category twice is one.
+                sound.entry((recognised.id, recognised.category)).or_insert((number, recognised));
+            }
+        }
+    }
+    defects.sort_by_key(|defect| defect.row);
+    let categories = sound.keys().map(|(_, category)| *category).collect();
+    Some(ListFile { year, as_of, categories, rows: sound.into_values().collect(), defects })
+}
+
+fn usual_year(rows: &[(u32, ListRow)]) -> Option<i16> {
+    let mut years: BTreeMap<i16, usize> = BTreeMap::new();
+    rows.iter().for_each(|(_, row)| *years.entry(row.year).or_default() += 1);
+    years.into_iter().max_by_key(|(year, count)| (*count, *year)).map(|(year, _)| year)
+}
+
+/// Why a sound row does not belong in this list.
+struct OutOfScope {
+    column: &'static str,
+    code: &'static str,
+    expected: String,
+    found: String,
+    message_zh: String,
+    action_zh: &'static str,
+}
+
+fn refuse(policy: &Policy, payer: Payer, district: DistrictCode, year: i16, row: &ListRow) -> Option<OutOfScope> {
+    if row.district != district {
+        return Some(OutOfScope {
+            column: "district",
+            code: "other-district",
+            expected: district.to_string(),
+            found: row.district.to_string(),
+            message_zh: format!("本名单属于区县{district}，该行是{}", row.district),
+            action_zh: "请放入该区县自己的名单",
+        });
+    }
+    if row.year != year {
+        return Some(OutOfScope {
+            column: "recognized_year",
+            code: "other-year",
+            expected: year.to_string(),
+            found: row.year.to_string(),
+            message_zh: format!("本名单认定年度为{year}，该行是{}", row.year),
+            action_zh: "每个认定年度请单独报送一份名单",
+        });
+    }
+    (!policy.may_list(payer, row.category)).then(|| OutOfScope {
+        column: "category",
+        code: "not-the-payers-category",
+        expected: format!("a category of {}", payer.word()),
+        found: row.category.word().to_owned(),
+        message_zh: format!("{}不能认定“{}”", payer.chinese(), row.category.chinese()),
+        action_zh: "请由负责该类别的部门报送",
+    })
+}
+
+impl OutOfScope {
+    fn defect(self, row: u32, found: &ListRow) -> RowDefect {
+        RowDefect {
+            row,
+            column: self.column,
+            code: self.code,
+            expected: self.expected,
+            found: self.found,
+            message_zh: self.message_zh,
+            action_zh: self.action_zh.to_owned(),
+            person: Some(found.id),
+            name: Some(found.name.clone()),
+        }
+    }
+}
+
+/// R7: what the list changes against what is in force in its scope.
+pub fn compare(list: &ListFile, in_force: &[Recognised], max_removed: Decimal) -> ListChange {
+    let before: BTreeMap<(IdNumber, Category), &Recognised> =
+        in_force.iter().map(|row| ((row.id, row.category), row)).collect();
+    let mut change = ListChange::default();
+    let mut present = BTreeSet::new();
+    for (number, row) in &list.rows {
+        present.insert((row.id, row.category));
+        match before.get(&(row.id, row.category)) {
+            Some(old) if old.name == row.name => change.kept += 1,
+            _ => change.added.push((*number, row.clone())),
+        }
+    }
+    let scope: Vec<&Recognised> =
+        in_force.iter().filter(|row| list.rows.is_empty() || list.categories.contains(&row.category)).collect();
+    change.removed = scope
+        .iter()
+        .filter(|row| !present.contains(&(row.id, row.category)) && !is_refused_here(list, row))
+        .map(|row| (*row).clone())
+        .collect();
+    let allowed = Decimal::from(scope.len()) * max_removed;
+    let beyond = Decimal::from(change.removed.len()) > allowed;
+    change.removals_wait = !change.removed.is_empty() && (beyond || list.rows.is_empty());
+    change
+}
+
+/// R7: a person whose row is refused stays, also where only the name, or the number's first 17 digits, can be read.
+fn is_refused_here(list: &ListFile, row: &Recognised) -> bool {
+    list.defects.iter().any(|defect| match (&defect.person, &defect.name) {
+        (Some(id), _) => *id == row.id,
+        (None, Some(name)) => same_name(name, &row.name),
+        (None, None) => false,
+    })
+}

@@ -1,0 +1,3 @@
+//! The flow: drop, decode, validate, match, post, emit. Pure.
+
+pub mod intake;

@@ -1,1 +1,8 @@
-//! The daemon and the steps that it shares with the commands.
+//! The daemon, and the steps that it shares with the commands.
+
+pub mod approvals;
+pub mod bureau;
+pub mod planning;
+pub mod ready;
+pub mod schedule;
+pub mod watch;

@@ -1,0 +1,347 @@
+//! Drop folders, inwards: list what lies there, copy it out of the sender's reach, remove what was booked.
+//!
+//! Level-triggered: a scan shows what lies there now, whatever happened before; nothing remembers names. The order is
+//! scan, [`Folder::spool`], claim and commit, archive, [`Folder::remove_source`]: a crash anywhere leads back to a scan
+//! that finds the same bytes.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use super::{CHUNK_BYTES, Digest, Error, create_new, escaped, hex, make_folder, sync_folder, write_new};
+
+/// One name in a drop folder, as it was when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The name: bytes, since a bank's may be GBK.
+    pub name: OsString,
+    /// What lies under it.
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// When the sender says that it was last written: the sender may set it.
+    pub mtime: Stamp,
+    /// When it last changed by our kernel's clock: the sender cannot set it.
+    pub ctime: Stamp,
+    /// Which file of its device it is.
+    pub ino: u64,
+    /// Which device.
+    pub dev: u64,
+}
+
+/// What lies under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// Anything else, in words: left alone, and an alarm once.
+    NotAFile(&'static str),
+}
+
+/// A time of the file system: seconds and nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Seconds; negative before 1970.
+    pub secs: i64,
+    /// Nanoseconds, below 1,000,000,000.
+    pub nanos: u32,
+}
+
+/// What one look at a folder found, sorted by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Files, and what is none.
+    pub found: Vec<Candidate>,
+    /// There is more than was asked for; it is found when these are gone.
+    pub more: bool,
+}
+
+/// A private copy: the only bytes that are ever parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spooled {
+    /// `spool/<sha256>`.
+    pub path: PathBuf,
+    /// Of the copy's bytes.
+    pub sha256: Digest,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What became of the source of a booked file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Removed now.
+    Removed,
+    /// Was gone already.
+    Gone,
+    /// Other bytes lie under the name by now: left for the next scan.
+    Replaced,
+}
+
+impl Candidate {
+    /// How long nothing has changed. By ctime alone: a client may set mtime, and a wrong clock shows as a long time.
+    pub fn quiet_for(&self, now: SystemTime) -> Duration {
+        let since = Duration::new(u64::try_from(self.ctime.secs).unwrap_or(0), self.ctime.nanos);
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        now.abs_diff(since)
+    }
+
+    /// Whether nothing has changed for `settle_ms` milliseconds: all the proof of completeness that a table has.
+    pub fn settled(&self, now: SystemTime, settle_ms: u64) -> bool {
+        self.quiet_for(now) >= Duration::from_millis(settle_ms)
+    }
+
+    /// The name as it may be shown.
+    pub fn shown(&self) -> String {
+        escaped(&self.name)
+    }
+
+    fn of(name: OsString, stat: &Stat) -> Candidate {
+        Candidate {
+            name,
+            kind: kind_of(stat),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime: Stamp { secs: stat.st_mtime, nanos: stat.st_mtime_nsec as u32 },
+            ctime: Stamp { secs: stat.st_ctime, nanos: stat.st_ctime_nsec as u32 },
+            ino: stat.st_ino,
+            dev: stat.st_dev,
+        }
+    }
+
+    /// The same file with the same bytes; a link made or removed beside it does not count.
+    fn same_bytes(&self, other: &Candidate) -> bool {
+        (self.dev, self.ino, self.size, self.mtime) == (other.dev, other.ino, other.size, other.mtime)
+    }
+}
+
+/// An open drop folder. Opened anew for each scan, so that a folder that was made again is seen.
+#[derive(Debug)]
+pub struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder of the drop tree; a link in its place is refused.
+    pub fn open(path: &Path) -> Result<Folder, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|errno| Error::io(path, "open the drop folder", errno))?;
+        Ok(Folder { fd, path: path.to_owned() })
+    }
+
+    /// What lies here: at most `limit` files, and at most `limit` things that are none, sorted by name.
+    ///
+    /// Names of unfinished uploads (`.…`, `….tmp`, `….part`, `….filepart`) are not seen at all. Every file leaves in
+    /// the end, so those beyond the limit have their turn.
+    pub fn scan(&self, limit: usize) -> Result<Scan, Error> {
+        let mut scan = Scan::default();
+        let (mut files, mut others) = (0, 0);
+        let unlisted = |errno: Errno| Error::io(&self.path, "list the folder", errno);
+        for entry in Dir::read_from(&self.fd).map_err(unlisted)? {
+            let entry = entry.map_err(unlisted)?;
+            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
+            let Some(candidate) = self.look(&name)? else { continue };
+            let count = if candidate.kind == Kind::File { &mut files } else { &mut others };
+            *count += 1;
+            if *count > limit {
+                scan.more = true;
+            } else {
+                scan.found.push(candidate);
+            }
+            if files > limit {
+                break;
+            }
+        }
+        scan.found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(scan)
+    }
+
+    /// What lies under one name; `None` where nothing does, or an unfinished upload.
+    pub fn look(&self, name: &OsStr) -> Result<Option<Candidate>, Error> {
+        if is_unfinished(name) {
+            return Ok(None);
+        }
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Candidate::of(name.to_owned(), &stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::io(&self.path.join(name), "look at", errno)),
+        }
+    }
+
+    /// Copies a file into `spool/<sha256>`, durably, while hashing it.
+    ///
+    /// Moving it would not do: a client's open handle goes on writing into a moved file. [`Error::Changed`] if the
+    /// source is not to the last bit of its inode what the scan saw, before and after the copy; at most `limit` bytes.
+    pub fn spool(&self, candidate: &Candidate, spool: &Path, limit: u64) -> Result<Spooled, Error> {
+        let mut source = self.open_safely(candidate, limit)?;
+        make_folder(spool)?;
+        let part = part_path(spool);
+        let copied = self.copy(candidate, &mut source, &part).and_then(|sha256| {
+            let path = spool.join(hex(&sha256));
+            fs::rename(&part, &path).map_err(|source| Error::io(&path, "rename the copy", source))?;
+            sync_folder(spool)?;
+            Ok(Spooled { path, sha256, size: candidate.size })
+        });
+        if copied.is_err() {
+            // The error counts, not what may be left: `sweep_parts` finds it.
+            let _ = fs::remove_file(&part);
+        }
+        copied
+    }
+
+    /// Removes the source of a booked file if it still holds the bytes that were spooled.
+    ///
+    /// A client that overwrites it in the instant between look and removal loses that upload: no call of the kernel
+    /// removes "this content" only. The daemon's copy is not touched by it.
+    pub fn remove_source(&self, candidate: &Candidate) -> Result<Removal, Error> {
+        match self.look(&candidate.name)? {
+            None => return Ok(Removal::Gone),
+            Some(now) if !now.same_bytes(candidate) => return Ok(Removal::Replaced),
+            Some(_) => {}
+        }
+        match rustix::fs::unlinkat(&self.fd, &candidate.name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(Removal::Gone),
+            Err(errno) => return Err(Error::io(&self.path.join(&candidate.name), "remove", errno)),
+        }
+        rustix::fs::fsync(&self.fd).map_err(|errno| Error::not_durable(&self.path, errno))?;
+        Ok(Removal::Removed)
+    }
+
+    /// Opens a regular file of this very folder and nothing else: no link anywhere, no wait on a pipe, no other mount.
+    fn open_safely(&self, candidate: &Candidate, limit: u64) -> Result<File, Error> {
+        let path = self.path.join(&candidate.name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+        let fd =
+            rustix::fs::openat2(&self.fd, &candidate.name, flags, Mode::empty(), resolve).map_err(
+                |errno| match errno {
+                    Errno::LOOP => Error::NotAFile { path: escaped(&path), found: "a symbolic link" },
+                    Errno::XDEV => Error::NotAFile { path: escaped(&path), found: "a way out of the folder" },
+                    Errno::NXIO => Error::NotAFile { path: escaped(&path), found: "a socket or a device" },
+                    errno => Error::io(&path, "open", errno),
+                },
+            )?;
+        wait_out_the_tick(candidate);
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| Error::io(&path, "look at", errno))?;
+        let opened = Candidate::of(candidate.name.clone(), &stat);
+        if let Kind::NotAFile(found) = opened.kind {
+            return Err(Error::NotAFile { path: escaped(&path), found });
+        }
+        if opened.size > limit {
+            return Err(Error::TooBig { path: escaped(&path), limit, found: opened.size });
+        }
+        if opened != *candidate {
+            return Err(Error::Changed { path: escaped(&path) });
+        }
+        Ok(File::from(fd))
+    }
+
+    /// Copies exactly the candidate's size, then looks at the source once more.
+    fn copy(&self, candidate: &Candidate, source: &mut File, part: &Path) -> Result<Digest, Error> {
+        let from = self.path.join(&candidate.name);
+        let mut copy = create_new(part, 0o600)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; CHUNK_BYTES];
+        // One byte more than was announced: a file that grows is seen, one without end is not followed.
+        let mut bounded = source.take(candidate.size + 1);
+        let mut size = 0;
+        loop {
+            let count = bounded.read(&mut buffer).map_err(|source| Error::io(&from, "read", source))?;
+            if count == 0 {
+                break;
+            }
+            size += count as u64;
+            hasher.update(&buffer[..count]);
+            copy.write_all(&buffer[..count]).map_err(|source| Error::io(part, "write the copy", source))?;
+        }
+        let stat = rustix::fs::fstat(&*source).map_err(|errno| Error::io(&from, "look at", errno))?;
+        if size != candidate.size || Candidate::of(candidate.name.clone(), &stat) != *candidate {
+            return Err(Error::Changed { path: escaped(&from) });
+        }
+        copy.sync_all().map_err(|source| Error::not_durable(part, source))?;
+        Ok(hasher.finalize().into())
+    }
+}
+
+/// Puts bytes of our own making into the spool, so that what goes out is archived by the same way as what comes in.
+pub fn spool_bytes(bytes: &[u8], spool: &Path) -> Result<Spooled, Error> {
+    make_folder(spool)?;
+    let part = part_path(spool);
+    let sha256 = super::sha256(bytes);
+    let path = spool.join(hex(&sha256));
+    write_new(&part, 0o600, bytes)?;
+    fs::rename(&part, &path).map_err(|source| Error::io(&path, "rename the copy", source))?;
+    sync_folder(spool)?;
+    Ok(Spooled { path, sha256, size: bytes.len() as u64 })
+}
+
+/// Removes halves of copies that a crash left, once they are a day old: a younger one may be a command's at work.
+pub fn sweep_parts(spool: &Path, now: SystemTime) -> Result<usize, Error> {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let unlisted = |source| Error::io(spool, "list the spool", source);
+    let folder = match fs::read_dir(spool) {
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        folder => folder.map_err(unlisted)?,
+    };
+    let open = Folder::open(spool)?;
+    let mut swept = 0;
+    for entry in folder {
+        let name = entry.map_err(unlisted)?.file_name();
+        if !name.as_bytes().ends_with(PART) {
+            continue;
+        }
+        let path = spool.join(&name);
+        let stat = rustix::fs::statat(&open.fd, &name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| Error::io(&path, "look at", errno))?;
+        if Candidate::of(name, &stat).settled(now, DAY_MS) {
+            fs::remove_file(&path).map_err(|source| Error::io(&path, "remove", source))?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// Waits until another write would get another time stamp: kernels before 6.13 stamp by ticks of up to 10 ms, and two
+/// writes within one tick look like one.
+fn wait_out_the_tick(candidate: &Candidate) {
+    const TICKS: Duration = Duration::from_millis(20);
+    std::thread::sleep(TICKS.saturating_sub(candidate.quiet_for(SystemTime::now())));
+}
+
+/// A name for a copy in the making that no living process uses.
+fn part_path(spool: &Path) -> PathBuf {
+    static COPIES: AtomicU64 = AtomicU64::new(0);
+    let copy = COPIES.fetch_add(1, Ordering::Relaxed);
+    spool.join(format!("{}-{copy}.part", std::process::id()))
+}
+
+fn is_unfinished(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.starts_with(b".") || [b".tmp", PART, b".filepart".as_slice()].iter().any(|end| name.ends_with(end))
+}
+
+fn kind_of(stat: &Stat) -> Kind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::NotAFile("a folder"),
+        FileType::Symlink => Kind::NotAFile("a symbolic link"),
+        FileType::Fifo => Kind::NotAFile("a pipe"),
+        FileType::Socket => Kind::NotAFile("a socket"),
+        FileType::CharacterDevice | FileType::BlockDevice => Kind::NotAFile("a device"),
+        FileType::Unknown => Kind::NotAFile("something unknown"),
+    }
+}
+
+const PART: &[u8] = b".part";

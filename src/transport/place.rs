@@ -1,0 +1,131 @@
+//! Files that stay: the archive, the quarantine, and what is published for others.
+//!
+//! Every call may be made again after a crash and finds its own work done. Nothing is ever overwritten.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
+
+use crate::domain::calendar::Date;
+
+use super::folder::Spooled;
+use super::{Digest, Error, digest_of, escaped, hex, make_folder, sha256, sync_folder, write_new};
+
+/// How a published file was seen to be there: the evidence that delivery states need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Written now, and size and digest read back under the final name.
+    ReadBack,
+    /// The same bytes were there before: an earlier call did it.
+    AlreadyThere,
+    /// The rename succeeded, but the other side took the file away before it could be read back.
+    TakenAway,
+}
+
+/// Moves a spooled file to `archive/<yyyy>/<mm>/<sha256>-<name>`, read-only; gives the new place.
+///
+/// Finish one file before spooling the same bytes again: both copies would share one place in the spool.
+pub fn archive(spooled: &Spooled, state: &Path, date: Date, name: &OsStr) -> Result<PathBuf, Error> {
+    keep(spooled, &state.join("archive"), date, name)
+}
+
+/// Moves a spooled file to `quarantine/<yyyy>/<mm>/<sha256>-<name>`, read-only; gives the new place.
+pub fn quarantine(spooled: &Spooled, state: &Path, date: Date, name: &OsStr) -> Result<PathBuf, Error> {
+    keep(spooled, &state.join("quarantine"), date, name)
+}
+
+/// Puts bytes under `name` into a folder that others read: they see the whole file or none.
+///
+/// Written under `.<name>.tmp`, brought to disk, renamed without overwriting, read back. The same bytes under that name
+/// are [`Published::AlreadyThere`]; other bytes are [`Error::Taken`]: stop, and let a person look.
+pub fn publish(folder: &Path, name: &OsStr, bytes: &[u8]) -> Result<Published, Error> {
+    if !is_plain(name) {
+        return Err(Error::BadName { path: escaped(name) });
+    }
+    let target = folder.join(name);
+    let expected = sha256(bytes);
+    if found(&target, &expected)? {
+        // A crash may have come between the rename and this.
+        sync_folder(folder)?;
+        return Ok(Published::AlreadyThere);
+    }
+    let mut hidden = OsStr::new(".").to_owned();
+    hidden.push(name);
+    hidden.push(".tmp");
+    let hidden = folder.join(hidden);
+    // Readable for the group and others as far as the umask lets it: the other side must be able to fetch it.
+    write_new(&hidden, 0o644, bytes)?;
+    match rustix::fs::renameat_with(CWD, &hidden, CWD, &target, RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => {
+            fs::remove_file(&hidden).map_err(|source| Error::io(&hidden, "remove", source))?;
+            let there = found(&target, &expected)?;
+            return if there { Ok(Published::AlreadyThere) } else { Err(Error::Changed { path: escaped(&target) }) };
+        }
+        Err(errno) => return Err(Error::io(&target, "rename without overwriting", errno)),
+    }
+    sync_folder(folder)?;
+    Ok(if found(&target, &expected)? { Published::ReadBack } else { Published::TakenAway })
+}
+
+/// A name with nothing but letters (any script), digits and `.-_`, at most 120 bytes: fit for a path of our own.
+pub fn sanitised(name: &OsStr) -> String {
+    let mut clean = String::new();
+    for c in name.to_string_lossy().chars() {
+        let c = if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
+        if clean.len() + c.len_utf8() > 120 {
+            break;
+        }
+        clean.push(c);
+    }
+    clean
+}
+
+/// The digest stands in the name, so two files share a place only if they are one.
+fn keep(spooled: &Spooled, root: &Path, date: Date, name: &OsStr) -> Result<PathBuf, Error> {
+    let folder = root.join(format!("{:04}", date.year())).join(format!("{:02}", date.month()));
+    make_folder(&folder)?;
+    let target = folder.join(format!("{}-{}", hex(&spooled.sha256), sanitised(name)));
+    if found(&target, &spooled.sha256)? {
+        sync_folder(&folder)?;
+        match fs::remove_file(&spooled.path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(&spooled.path, "remove", source));
+            }
+            _ => return Ok(target),
+        }
+    }
+    read_only(&spooled.path)?;
+    rustix::fs::renameat_with(CWD, &spooled.path, CWD, &target, RenameFlags::NOREPLACE)
+        .map_err(|errno| Error::io(&spooled.path, "move to where it is kept", errno))?;
+    sync_folder(&folder)?;
+    if let Some(spool) = spooled.path.parent() {
+        sync_folder(spool)?;
+    }
+    Ok(target)
+}
+
+fn read_only(path: &Path) -> Result<(), Error> {
+    let set = |file: File| file.set_permissions(fs::Permissions::from_mode(0o400)).and_then(|()| file.sync_all());
+    File::open(path).and_then(set).map_err(|source| Error::io(path, "make read-only", source))
+}
+
+/// Whether exactly these bytes lie there; other bytes are an error, nothing is `false`.
+fn found(path: &Path, expected: &Digest) -> Result<bool, Error> {
+    match digest_of(path)? {
+        None => Ok(false),
+        Some(digest) if digest == *expected => Ok(true),
+        Some(digest) => Err(Error::Taken { path: escaped(path), expected: hex(expected), found: hex(&digest) }),
+    }
+}
+
+fn is_plain(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    !name.is_empty() && name.len() <= 200 && !name.starts_with(b".") && !name.contains(&b'/') && !name.contains(&0)
+}

@@ -59,6 +59,8 @@ pub enum Class {
     MissingRow,
     /// The bank says that it had this batch before.
     DuplicateBatch,
+    /// A file left, and nothing shows whether the bank has it.
+    DeliveryInDoubt,
     /// R14: neither the own part nor the whole tier.
     PaymentAmount,
     /// Money for somebody who is not on the roster.
@@ -71,7 +73,7 @@ pub enum Class {
 
 impl Class {
     /// Every class with its word and what it says to clerks.
-    pub const ALL: [(Class, &str, &str); 32] = [
+    pub const ALL: [(Class, &str, &str); 33] = [
         (Class::Tier, "tier", "缴费档次不在可选范围"),
         (Class::Age, "age", "已满60周岁"),
         (Class::Status, "status", "参保状态不正常"),
@@ -100,6 +102,7 @@ impl Class {
         (Class::DuplicateRow, "duplicate-row", "同一指令在回盘中重复"),
         (Class::MissingRow, "missing-row", "末次回盘缺少该指令"),
         (Class::DuplicateBatch, "duplicate-batch", "银行称批次重复"),
+        (Class::DeliveryInDoubt, "delivery-in-doubt", "文件是否送达不明"),
         (Class::PaymentAmount, "payment-amount", "金额既非个人部分也非整档"),
         (Class::UnknownPerson, "unknown-person", "查无此参保人"),
         (Class::NoPlan, "no-plan", "该年度没有缴费计划"),

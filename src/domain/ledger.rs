@@ -151,6 +151,8 @@ pub enum PostingKey {
     Resolution(i64),
     /// The contra of this posting.
     Reversal(Box<PostingKey>),
+    /// The text of a key as it was stored.
+    Stored(String),
 }
 
 /// The text of exports: `ret:201807050100000100000001`.
@@ -164,6 +166,7 @@ impl fmt::Display for PostingKey {
             PostingKey::Zero(batch, sequence) => write!(f, "zero:{batch}:{sequence}"),
             PostingKey::Resolution(exception) => write!(f, "res:{exception}"),
             PostingKey::Reversal(original) => write!(f, "rev:{original}"),
+            PostingKey::Stored(text) => f.write_str(text),
         }
     }
 }

@@ -79,7 +79,7 @@ fn usual_year(rows: &[(u32, ListRow)]) -> Option<i16> {
 struct OutOfScope {
     column: &'static str,
     code: &'static str,
-    expected: String,
+    expected: &'static str,
     found: String,
     message_zh: String,
     action_zh: &'static str,
@@ -90,7 +90,7 @@ fn refuse(policy: &Policy, payer: Payer, district: DistrictCode, year: i16, row:
         return Some(OutOfScope {
             column: "district",
             code: "other-district",
-            expected: district.to_string(),
+            expected: "the district of the list",
             found: row.district.to_string(),
             message_zh: format!("本名单属于区县{district}，该行是{}", row.district),
             action_zh: "请放入该区县自己的名单",
@@ -100,7 +100,7 @@ fn refuse(policy: &Policy, payer: Payer, district: DistrictCode, year: i16, row:
         return Some(OutOfScope {
             column: "recognized_year",
             code: "other-year",
-            expected: year.to_string(),
+            expected: "the recognition year of the list",
             found: row.year.to_string(),
             message_zh: format!("本名单认定年度为{year}，该行是{}", row.year),
             action_zh: "每个认定年度请单独报送一份名单",
@@ -109,7 +109,7 @@ fn refuse(policy: &Policy, payer: Payer, district: DistrictCode, year: i16, row:
     (!policy.may_list(payer, row.category)).then(|| OutOfScope {
         column: "category",
         code: "not-the-payers-category",
-        expected: format!("a category of {}", payer.word()),
+        expected: "a category that this payer recognises",
         found: row.category.word().to_owned(),
         message_zh: format!("{}不能认定“{}”", payer.chinese(), row.category.chinese()),
         action_zh: "请由负责该类别的部门报送",
@@ -125,7 +125,7 @@ impl OutOfScope {
             expected: self.expected,
             found: self.found,
             message_zh: self.message_zh,
-            action_zh: self.action_zh.to_owned(),
+            action_zh: self.action_zh,
             person: Some(found.id),
             name: Some(found.name.clone()),
         }

@@ -118,7 +118,7 @@ fn resolve_without_money(
     match (matter.class, decision) {
         (_, Decision::Reverse) => reverse(matter, resolution, today, out)?,
         (_, Decision::Refund) => return Err("it holds no money to refund".to_owned()),
-        (Class::DuplicateBatch, decision) => settle_delivery(matter, decision, out)?,
+        (Class::DuplicateBatch | Class::DeliveryInDoubt, decision) => settle_delivery(matter, decision, out)?,
         (_, Decision::Settled) if awaited => settle_awaited(matter, resolution, today, out)?,
         (_, Decision::Failed) if awaited => fail_awaited(matter, out)?,
         (_, Decision::Failed) if state == Some(InstructionState::Settled) => {
@@ -134,7 +134,7 @@ fn closing_words(resolution: &Resolution) -> String {
     format!("{}: {}", resolution.decision.word(), resolution.reason)
 }
 
-/// The bank says that it had this batch before: an operator says whether it is there.
+/// An operator says whether the batch is at the bank.
 fn settle_delivery(matter: &Matter<'_>, decision: Decision, out: &mut Changeset) -> Result<(), No> {
     let instruction = matter.instruction.ok_or("the exception names no batch")?;
     let event = if decision == Decision::Settled { BatchEvent::Delivered } else { BatchEvent::NeverArrived };

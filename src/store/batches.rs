@@ -7,11 +7,12 @@ use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::domain::plan::PlanState;
 use crate::store::apply::range;
-use crate::store::book::SEQUENCE_BITS;
+use crate::pipeline::book::BatchLine;
+use crate::store::book::{self, SEQUENCE_BITS};
 use crate::store::chain::Txn;
 use crate::store::words::Accounts;
 use crate::store::{Result, bulk, day};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 /// A batch to store, with the bytes that were rendered.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct NewBatch {
     pub sha256: [u8; 32],
     /// Name of the file; empty for a zero-payment batch.
     pub file: String,
+    /// Name and bytes of its control file, where the layout has one.
+    pub control: Option<(String, Vec<u8>)>,
 }
 
 /// An instruction to store, in the order of the batch.
@@ -68,6 +71,39 @@ pub fn next_number(conn: &Connection, drafted_on: Date, bank: u8) -> Result<Batc
     let mut statement = conn.prepare_cached("SELECT max(number) FROM batch WHERE number BETWEEN ?1 AND ?1 + 999998")?;
     let newest: Option<i64> = statement.query_row([first], |row| row.get(0))?;
     Ok(newest.map_or(BatchNumber::from_value(first as u64), |number| BatchNumber::from_value(number as u64 + 1)))
+}
+
+/// Batches in these states, oldest first.
+pub fn in_states(conn: &Connection, states: &[BatchState]) -> Result<Vec<BatchLine>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, number, bank, fee_year, debit_on, drafted_on, count, amount, state, sha256, file
+         FROM batch WHERE state IN (SELECT value FROM json_each(?1)) ORDER BY id",
+    )?;
+    let codes: Vec<String> = states.iter().map(|state| (*state as i64).to_string()).collect();
+    let rows = statement.query_map([format!("[{}]", codes.join(","))], book::batch_line)?;
+    Ok(rows.map(|row| row.map(|(_, line)| line)).collect::<rusqlite::Result<_>>()?)
+}
+
+/// The control file of a batch: name and bytes.
+pub fn control(conn: &Connection, number: BatchNumber) -> Result<Option<(String, Vec<u8>)>> {
+    let mut statement = conn.prepare_cached("SELECT control, control_is FROM batch WHERE number = ?1 AND control <> ''")?;
+    Ok(statement.query_row([number.value() as i64], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Rows of a zero-payment batch, in their order.
+pub fn zero_rows(conn: &Connection, number: BatchNumber) -> Result<Vec<ZeroRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT z.participant, z.version, z.government FROM batch b
+         JOIN zero_row z ON z.id BETWEEN b.id << 27 AND ((b.id + 1) << 27) - 1 WHERE b.number = ?1 ORDER BY z.id",
+    )?;
+    let rows = statement.query_map([number.value() as i64], |row| {
+        Ok(ZeroRow {
+            participant: IdNumber::from_key(row.get(0)?),
+            version: row.get(1)?,
+            government: Money::from_fen(row.get(2)?),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 impl Txn<'_> {
@@ -141,8 +177,8 @@ impl Txn<'_> {
     fn insert_batch(&self, batch: &NewBatch, count: usize) -> Result<i64> {
         self.tx
             .prepare_cached(
-                "INSERT INTO batch (number, bank, fee_year, debit_on, drafted_on, created, count, amount, sha256, file, state)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO batch (number, bank, fee_year, debit_on, drafted_on, created, count, amount, sha256, file, control, control_is, state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute((
                 batch.number.value() as i64,
@@ -155,6 +191,8 @@ impl Txn<'_> {
                 batch.amount.fen(),
                 &batch.sha256[..],
                 &batch.file,
+                batch.control.as_ref().map_or("", |(name, _)| name),
+                batch.control.as_ref().map_or(&[][..], |(_, bytes)| bytes),
                 BatchState::Drafted as i64,
             ))?;
         Ok(self.tx.last_insert_rowid())

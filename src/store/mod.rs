@@ -1,10 +1,12 @@
 //! The store: SQLite in WAL mode, every commit synced. One read before the flow (`book`), one write after it (`apply`).
 
 mod apply;
+pub mod approvals;
 pub mod batches;
 pub mod book;
 mod bulk;
 pub mod chain;
+pub mod exceptions;
 pub mod files;
 mod words;
 

@@ -125,6 +125,8 @@ CREATE TABLE batch (
     amount      INTEGER NOT NULL,
     sha256      BLOB    NOT NULL,
     file        TEXT    NOT NULL,
+    control     TEXT    NOT NULL,           -- name of its control file, empty without one
+    control_is  BLOB    NOT NULL,           -- bytes of its control file
     state       INTEGER NOT NULL,
     sent_on     INTEGER,
     answered_on INTEGER

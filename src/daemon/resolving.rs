@@ -1,0 +1,181 @@
+//! `resolve`: a clerk's decision on an exception, with maker and checker (R21).
+
+use crate::config::Approval as Needs;
+use crate::config::Config;
+use crate::daemon::approvals::{Request, ask, void};
+use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::domain::calendar::{Date, parse_date};
+use crate::domain::exception::Class;
+use crate::domain::money::Money;
+use crate::pipeline::book::{Changeset, Dossier};
+use crate::pipeline::planning;
+use crate::pipeline::resolving::{Decision, Matter, Resolution, resolve as decide};
+use crate::store::approvals::Approval;
+use crate::store::exceptions::{StoredException, read};
+use crate::store::{self, Txn, book};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A request as it is kept until a checker says yes.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    exception: i64,
+    decision: String,
+    booked_on: Option<String>,
+    amount: Option<String>,
+    reason: String,
+}
+
+/// Decides on an exception, or asks for another person's yes. Gives the words for the clerk.
+pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Order) -> Step<String> {
+    if resolution.reason.trim().is_empty() {
+        return refuse("--reason is needed: an auditor will read it");
+    }
+    let exception = open_exception(bureau.store.connection(), id)?;
+    let changes = rehearse(&bureau.config, bureau.store.connection(), &exception, resolution, order.today())?;
+    let asked = Asked::of(id, resolution);
+    let request = Request {
+        kind: "resolve",
+        subject: format!("exception {id}"),
+        request: serde_json::to_string(&asked).expect("a request is plain text"),
+        digest: digest(&asked, &exception),
+    };
+    if bureau.config.approvals.resolve == Needs::Second {
+        ask(bureau, &request, order)?;
+        return Ok(format!("exception {id} waits for another person: approve \"{}\"", request.subject));
+    }
+    let act = order.act("resolve", request.subject.clone(), request.digest);
+    let config = &bureau.config;
+    bureau.store.transact(&act, |txn| {
+        request.record(txn, order)?;
+        write(txn, config, &exception, &changes, resolution, order.today())
+    })?;
+    Ok(format!("exception {id} resolved as {}", resolution.decision.word()))
+}
+
+/// A checker approved a decision.
+pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
+    let Ok(asked) = serde_json::from_str::<Asked>(&approval.request) else {
+        return refuse("the request cannot be read");
+    };
+    let exception = match open_exception(bureau.store.connection(), asked.exception) {
+        Ok(exception) if digest(&asked, &exception) == approval.digest => exception,
+        _ => return void(bureau, approval, order),
+    };
+    let resolution = asked.resolution();
+    let changes = rehearse(&bureau.config, bureau.store.connection(), &exception, &resolution, order.today())?;
+    let act = order.act("resolve", approval.subject.clone(), approval.digest);
+    let config = &bureau.config;
+    bureau.store.transact(&act, |txn| {
+        txn.approve(approval.id, &order.actor)?;
+        write(txn, config, &exception, &changes, &resolution, order.today())
+    })?;
+    Ok(format!("exception {} resolved as {}", asked.exception, resolution.decision.word()))
+}
+
+fn open_exception(conn: &Connection, id: i64) -> Step<StoredException> {
+    match read(conn, id)? {
+        None => refuse(format!("exception {id} is not known: `daikou exceptions` lists them")),
+        Some(exception) if exception.resolved => refuse(format!("exception {id} is resolved already")),
+        Some(exception) => Ok(exception),
+    }
+}
+
+fn rehearse(
+    config: &Config,
+    conn: &Connection,
+    exception: &StoredException,
+    resolution: &Resolution,
+    today: Date,
+) -> Step<Changeset> {
+    let closed = book::closed_months(conn)?;
+    let year = exception.fee_year.or(exception.instruction.as_ref().map(|instruction| instruction.batch.fee_year));
+    let matter = Matter {
+        id: exception.id,
+        class: exception.class,
+        amount: exception.amount,
+        dossier: exception.dossier.as_ref(),
+        instruction: exception.instruction.as_ref(),
+        posting: exception.posting.as_ref(),
+        policy: year.and_then(|year| config.policies.of(year)).map(|(policy, _)| policy),
+        closed: &closed,
+    };
+    decide(&matter, resolution, today).or_else(refuse)
+}
+
+/// Writes the decision, and plans the person again: what it blocked may go on.
+fn write(
+    txn: &mut Txn<'_>,
+    config: &Config,
+    exception: &StoredException,
+    changes: &Changeset,
+    resolution: &Resolution,
+    today: Date,
+) -> store::Result<()> {
+    txn.write(changes, None, today)?;
+    let Some(dossier) = &exception.dossier else { return Ok(()) };
+    if resolution.decision == Decision::Settled {
+        confirm(txn, exception.class, dossier)?;
+    }
+    let Some((policy, year)) = config.policies.of(dossier.fee_year) else { return Ok(()) };
+    let dossier = book::dossier(txn.connection(), dossier.id, dossier.fee_year)?;
+    if dossier.plan.is_none() && exception.class != Class::NameDiffers {
+        return Ok(());
+    }
+    let mut follows = Changeset::default();
+    planning::plan(policy, year, &dossier, false, today, &mut follows);
+    txn.write(&follows, None, today)
+}
+
+/// R17, R18: the clerk says that the other name, or the other holder, is right.
+fn confirm(txn: &Txn<'_>, class: Class, dossier: &Dossier) -> store::Result<()> {
+    let Some(person) = &dossier.participant else { return Ok(()) };
+    match class {
+        Class::NameDiffers => {
+            dossier.recognitions.iter().try_for_each(|row| txn.confirm(dossier.id, class, &row.name))
+        }
+        Class::AccountHolder => {
+            person.account_name.iter().try_for_each(|holder| txn.confirm(dossier.id, class, holder))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Digest of the decision and of what it is about: what an approval binds.
+fn digest(asked: &Asked, exception: &StoredException) -> [u8; 32] {
+    let state = exception.instruction.as_ref().map(|instruction| instruction.state.word());
+    let shown = format!(
+        "{} {} {} {:?} {:?} {:?} {} {state:?}",
+        asked.exception,
+        exception.class.word(),
+        exception.amount,
+        asked.decision,
+        asked.booked_on,
+        asked.amount,
+        asked.reason
+    );
+    Sha256::digest(shown.as_bytes()).into()
+}
+
+impl Asked {
+    fn of(exception: i64, resolution: &Resolution) -> Asked {
+        Asked {
+            exception,
+            decision: resolution.decision.word().to_owned(),
+            booked_on: resolution.booked_on.map(|day| day.to_string()),
+            amount: resolution.amount.map(|amount| amount.to_string()),
+            reason: resolution.reason.clone(),
+        }
+    }
+
+    fn resolution(&self) -> Resolution {
+        let decision = Decision::ALL.iter().find(|(_, word)| *word == self.decision);
+        Resolution {
+            decision: decision.expect("the request holds one of our words").0,
+            booked_on: self.booked_on.as_deref().and_then(parse_date),
+            amount: self.amount.as_deref().and_then(Money::parse_yuan),
+            reason: self.reason.clone(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Maker and checker (R21): what is asked, by whom, bound to the digest of what was shown.
+
+use crate::domain::calendar::Date;
+use crate::store::chain::Txn;
+use crate::store::{Result, day};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+/// Something that waits for another person, or was approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Its number.
+    pub id: i64,
+    /// What kind of thing.
+    pub kind: String,
+    /// Of what: batch number, exception, file, fee year.
+    pub subject: String,
+    /// What is asked, as the maker gave it.
+    pub request: String,
+    /// Digest of what was shown.
+    pub digest: [u8; 32],
+    /// Who asked.
+    pub maker: String,
+}
+
+/// What waits, oldest first.
+pub fn waiting(conn: &Connection) -> Result<Vec<Approval>> {
+    let mut statement =
+        conn.prepare_cached("SELECT id, kind, subject, request, digest, maker FROM approval WHERE state = 0 ORDER BY id")?;
+    let rows = statement.query_map([], approval)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What waits under this number or for this subject.
+pub fn waiting_for(conn: &Connection, id_or_subject: &str) -> Result<Option<Approval>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, kind, subject, request, digest, maker FROM approval
+         WHERE state = 0 AND (subject = ?1 OR CAST(id AS TEXT) = ?1) ORDER BY subject = ?1 DESC, id LIMIT 1",
+    )?;
+    Ok(statement.query_row([id_or_subject], approval).optional()?)
+}
+
+fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
+    Ok(Approval {
+        id: row.get(0)?,
+        kind: row.get(1)?,
+        subject: row.get(2)?,
+        request: row.get(3)?,
+        digest: row.get(4)?,
+        maker: row.get(5)?,
+    })
+}
+
+impl Txn<'_> {
+    /// Asks for an approval; an older request for the same thing is void.
+    pub fn ask(&self, kind: &str, subject: &str, request: &str, digest: &[u8; 32], maker: &str, on: Date) -> Result<()> {
+        self.void(kind, subject)?;
+        self.insert_approval(kind, subject, request, digest, (maker, ""), on)
+    }
+
+    /// Records what went on without another person, as the configuration allows.
+    pub fn record_unasked(
+        &self,
+        kind: &str,
+        subject: &str,
+        request: &str,
+        digest: &[u8; 32],
+        maker: &str,
+        on: Date,
+    ) -> Result<()> {
+        self.insert_approval(kind, subject, request, digest, (maker, "system"), on)
+    }
+
+    fn insert_approval(
+        &self,
+        kind: &str,
+        subject: &str,
+        request: &str,
+        digest: &[u8; 32],
+        (maker, checker): (&str, &str),
+        on: Date,
+    ) -> Result<()> {
+        let state = i64::from(!checker.is_empty());
+        self.tx
+            .prepare_cached(
+                "INSERT INTO approval (kind, subject, request, digest, maker, made_on, state, checker)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute((kind, subject, request, &digest[..], maker, day(on), state, checker))?;
+        Ok(())
+    }
+
+    /// The checker says yes.
+    pub fn approve(&self, id: i64, checker: &str) -> Result<()> {
+        self.tx
+            .prepare_cached("UPDATE approval SET state = 1, checker = ?2 WHERE id = ?1 AND state = 0")?
+            .execute((id, checker))?;
+        Ok(())
+    }
+
+    /// What was asked for this has changed, or is withdrawn.
+    pub fn void(&self, kind: &str, subject: &str) -> Result<()> {
+        self.tx
+            .prepare_cached("UPDATE approval SET state = 2 WHERE kind = ?1 AND subject = ?2 AND state = 0")?
+            .execute((kind, subject))?;
+        Ok(())
+    }
+}

@@ -1,1 +1,3 @@
 //! One integration binary: each module is one kind of proof.
+
+mod layouts;

@@ -1,0 +1,3 @@
+//! What was written, turned into what we can run.
+
+pub mod layouts;

@@ -4,6 +4,7 @@
 
 mod calendar;
 mod districts;
+pub mod layouts;
 mod policy;
 mod raw;
 mod source;

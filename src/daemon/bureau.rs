@@ -1,6 +1,7 @@
 //! Everything that a step or the intake of a file works with.
 
-use crate::config::{Bank, Config, Problem};
+use crate::config::layouts::LayoutError;
+use crate::config::{Bank, Config};
 use crate::domain::calendar::{Date, DateTime, FeeYear, PastTheData};
 use crate::domain::participant::BankNumber;
 use crate::domain::policy::{Policy, YearTerms};
@@ -57,13 +58,9 @@ pub enum StepError {
     /// The calendar ends before the date.
     #[error(transparent)]
     Calendar(#[from] PastTheData),
-    /// The configuration does not fit.
-    #[error("{}", problems(.0))]
-    Config(Vec<Problem>),
-}
-
-fn problems(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n")
+    /// A layout cannot be used.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
 }
 
 /// Result of a step.
@@ -104,19 +101,11 @@ impl Bureau {
     }
 }
 
-/// The layouts of the configured banks; all problems at once.
+/// The layouts of the configured banks.
 pub fn load_layouts(config: &Config) -> Step<BTreeMap<BankNumber, Layout>> {
     let formats = config.root.join("formats");
     let folder = formats.is_dir().then_some(formats.as_path());
-    let mut layouts = BTreeMap::new();
-    let mut faults = Vec::new();
-    for bank in &config.banks {
-        match crate::config::layouts::load(&bank.layout, folder) {
-            Ok(layout) => drop(layouts.insert(bank.number, layout)),
-            Err(problems) => faults.extend(problems),
-        }
-    }
-    if faults.is_empty() { Ok(layouts) } else { Err(StepError::Config(faults)) }
+    config.banks.iter().map(|bank| Ok((bank.number, crate::config::layouts::load(&bank.layout, folder)?))).collect()
 }
 
 /// The database file below the state folder.

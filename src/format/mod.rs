@@ -1,3 +1,18 @@
-//! Bytes and records, both ways; driven by data, no bank name in code. Pure.
+//! Bytes and records, both ways, driven by layouts that are data; and the tables that staff send. Pure.
+//!
+//! No bank's name stands in this room: a bank is a folder of `formats/`.
 
+pub mod charset;
+pub mod codes;
+pub mod decode;
+pub mod defect;
+pub mod digest;
+pub mod encode;
+pub mod field;
+pub mod layout;
+mod lint;
+pub mod names;
+pub mod record;
+pub mod role;
 pub mod table;
+mod totals;

@@ -1,9 +1,64 @@
-//! The flow: drop → decode → validate → match → post → emit. Plain functions, one step's answer is the next one's question.
+//! The flow: drop → decode → validate → match → post → emit. One step's answer is the next one's question.
+//!
+//! ```text
+//! drop      a file arrived whole, and we parse only our private copy of it
+//! decode    bytes → rows                    decode::ReturnReader, intake
+//! validate  is it the answer to this batch? validate::validate
+//! match     which row answers what?         matching::match_rows
+//! post      what follows from each answer?  post::post          (the book is read before, nothing else)
+//! emit      what does the batch learn?      emit::open_batch, emit::close_batch
+//! ```
+//!
+//! Pure: the same book and the same file give the same changeset. What was decided is written once, by `store.apply`.
 
 pub mod book;
+pub mod decode;
+pub mod emit;
 pub mod intake;
 pub mod lists;
 pub mod matching;
 pub mod planning;
 pub mod post;
 pub mod resolving;
+pub mod validate;
+
+use crate::domain::calendar::Date;
+use crate::domain::instruction::BatchEvent;
+use book::{BatchBook, Changeset};
+use matching::{Matched, ReturnFile, Row};
+
+/// One stretch of a return file, judged against the book: what each row leads to.
+pub fn settle(book: &BatchBook, file: &ReturnFile, rows: &[Row], today: Date) -> Changeset {
+    let mut out = Changeset { book_version: book.version, ..Changeset::default() };
+    for row in rows {
+        post::post(book, file, row, today, &mut out);
+    }
+    out
+}
+
+/// The rest of a return file, after its last stretch: doubled rows, strangers, and what the batch learns.
+pub fn conclude(
+    book: &BatchBook,
+    file: &ReturnFile,
+    matched: &Matched,
+    bank: &str,
+    answered: &emit::Answered,
+    today: Date,
+    out: &mut Changeset,
+) {
+    for row in &matched.doubles {
+        let first = matched.rows[matched.rows.partition_point(|other| other.sequence < row.sequence)];
+        post::post_double(book, file, row, &first, today, out);
+    }
+    for row in &file.strangers {
+        post::post_stranger(bank, row, &book.closed, today, out);
+    }
+    out.part = Some((book.batch.number, file.part, file.is_final));
+    emit::close_batch(book, answered, out);
+}
+
+/// The moves of a batch whose file the bank refused, or had before: no row of it counts.
+pub fn refuse_file(book: &BatchBook, events: Vec<BatchEvent>) -> Changeset {
+    let batches = events.into_iter().map(|event| (book.batch.number, event)).collect();
+    Changeset { book_version: book.version, batches, ..Changeset::default() }
+}

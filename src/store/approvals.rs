@@ -24,8 +24,8 @@ pub struct Approval {
 
 /// What waits, oldest first.
 pub fn waiting(conn: &Connection) -> Result<Vec<Approval>> {
-    let mut statement =
-        conn.prepare_cached("SELECT id, kind, subject, request, digest, maker FROM approval WHERE state = 0 ORDER BY id")?;
+    let mut statement = conn
+        .prepare_cached("SELECT id, kind, subject, request, digest, maker FROM approval WHERE state = 0 ORDER BY id")?;
     let rows = statement.query_map([], approval)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -52,7 +52,15 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
 
 impl Txn<'_> {
     /// Asks for an approval; an older request for the same thing is void.
-    pub fn ask(&self, kind: &str, subject: &str, request: &str, digest: &[u8; 32], maker: &str, on: Date) -> Result<()> {
+    pub fn ask(
+        &self,
+        kind: &str,
+        subject: &str,
+        request: &str,
+        digest: &[u8; 32],
+        maker: &str,
+        on: Date,
+    ) -> Result<()> {
         self.void(kind, subject)?;
         self.insert_approval(kind, subject, request, digest, (maker, ""), on)
     }

@@ -6,8 +6,8 @@ use crate::domain::instruction::{BatchState, InstructionState};
 use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::domain::plan::PlanState;
-use crate::store::apply::range;
 use crate::pipeline::book::BatchLine;
+use crate::store::apply::range;
 use crate::store::book::{self, SEQUENCE_BITS};
 use crate::store::chain::Txn;
 use crate::store::words::Accounts;
@@ -86,7 +86,8 @@ pub fn in_states(conn: &Connection, states: &[BatchState]) -> Result<Vec<BatchLi
 
 /// The control file of a batch: name and bytes.
 pub fn control(conn: &Connection, number: BatchNumber) -> Result<Option<(String, Vec<u8>)>> {
-    let mut statement = conn.prepare_cached("SELECT control, control_is FROM batch WHERE number = ?1 AND control <> ''")?;
+    let mut statement =
+        conn.prepare_cached("SELECT control, control_is FROM batch WHERE number = ?1 AND control <> ''")?;
     Ok(statement.query_row([number.value() as i64], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 

@@ -114,8 +114,8 @@ pub fn posting(conn: &Connection, id: i64) -> Result<Option<Posting>> {
         .query_row([id], |row| Ok((row.get::<_, u8>(0)?, date(row.get(1)?), Month::from_value(row.get(2)?))))
         .optional()?;
     let Some((event, booked_on, month)) = head else { return Ok(None) };
-    let mut statement =
-        conn.prepare_cached("SELECT debit, credit, amount FROM entry WHERE id BETWEEN ?1 * 4 AND ?1 * 4 + 3 ORDER BY id")?;
+    let mut statement = conn
+        .prepare_cached("SELECT debit, credit, amount FROM entry WHERE id BETWEEN ?1 * 4 AND ?1 * 4 + 3 ORDER BY id")?;
     let mut rows = statement.query([id])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
@@ -145,9 +145,11 @@ fn number(conn: &Connection, id: i64) -> Result<InstructionNumber> {
 impl Txn<'_> {
     /// What a clerk said of a name (R17) or of an account's holder (R18).
     pub fn confirm(&self, participant: IdNumber, class: Class, name: &str) -> Result<()> {
-        self.tx
-            .prepare_cached("INSERT OR IGNORE INTO confirmation VALUES (?1, ?2, ?3)")?
-            .execute((participant.key(), class.word(), name))?;
+        self.tx.prepare_cached("INSERT OR IGNORE INTO confirmation VALUES (?1, ?2, ?3)")?.execute((
+            participant.key(),
+            class.word(),
+            name,
+        ))?;
         Ok(())
     }
 

@@ -1,0 +1,349 @@
+//! The banks' charsets, strictly: CP936 and GB 18030. Nothing is ever replaced, cut or guessed.
+//!
+//! `encoding_rs` is used as the source of both tables, never through `encode()` or `decode()`: those write numeric
+//! references and U+FFFD. Its GBK also knows pairs that a CP936 host lacks, and reads four-byte sequences; both are
+//! refused here.
+
+use encoding_rs::{EncoderResult, GB18030};
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::sync::LazyLock;
+
+/// How a bank writes Chinese.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charset {
+    /// Strict GBK: the 21,791 two-byte characters of code page 936 and ASCII.
+    Gbk,
+    /// GB 18030, with four-byte sequences.
+    Gb18030,
+}
+
+/// Why bytes are no text of the charset, or a text cannot be said in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFault {
+    /// A control character or other single byte that text cannot have, at this byte.
+    Byte(usize),
+    /// A character that ends after its first half, at this byte.
+    Cut(usize),
+    /// A sequence the charset does not have, at this byte.
+    NotInCharset(usize),
+    /// A four-byte sequence in a two-byte charset, at this byte.
+    FourBytes(usize),
+    /// A character of the user-defined area, which every host shows differently, at this byte.
+    PrivateUse(usize),
+    /// A character that the charset cannot say (writing).
+    Unsayable(char),
+}
+
+impl Charset {
+    /// The word in `layout.toml`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Charset::Gbk => "gbk",
+            Charset::Gb18030 => "gb18030",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Charset> {
+        [Charset::Gbk, Charset::Gb18030].into_iter().find(|charset| charset.word() == word)
+    }
+
+    fn pairs(self) -> &'static Pairs {
+        match self {
+            Charset::Gbk => &CP936,
+            Charset::Gb18030 => &GB18030_PAIRS,
+        }
+    }
+
+    /// Proves that `bytes` are text of this charset, spaces at the end included.
+    #[inline]
+    pub fn check(self, bytes: &[u8]) -> Result<(), TextFault> {
+        let pairs = self.pairs();
+        let mut at = 0;
+        while at < bytes.len() {
+            match bytes[at] {
+                b' ' if is_blank(&bytes[at..]) => return Ok(()),
+                0x20..=0x7E => at += 1,
+                _ => at += self.sequence(pairs, bytes, at)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of `bytes` without the spaces at the end.
+    pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, TextFault> {
+        let bytes = trim_end(bytes);
+        if bytes.iter().all(|b| (0x20..=0x7E).contains(b)) {
+            return Ok(Cow::Borrowed(std::str::from_utf8(bytes).expect("printable ASCII")));
+        }
+        let mut text = String::with_capacity(bytes.len() * 3 / 2);
+        self.decode_into(bytes, &mut text)?;
+        Ok(Cow::Owned(text))
+    }
+
+    /// Appends the text of `bytes`, without the spaces at the end, to `text`.
+    pub fn decode_into(self, bytes: &[u8], text: &mut String) -> Result<(), TextFault> {
+        let bytes = trim_end(bytes);
+        let pairs = self.pairs();
+        let mut at = 0;
+        while at < bytes.len() {
+            let width = match bytes[at] {
+                0x20..=0x7E => 1,
+                _ => self.sequence(pairs, bytes, at)?,
+            };
+            match width {
+                1 => text.push(char::from(bytes[at])),
+                2 => text.push(pairs.character(bytes[at], bytes[at + 1]).expect("a proved pair")),
+                _ => text.push(four_bytes(&bytes[at..at + 4]).expect("a proved sequence")),
+            }
+            at += width;
+        }
+        Ok(())
+    }
+
+    /// Writes `text` to the start of `field`; how many bytes it took, `None` where it does not fit.
+    pub fn encode(self, text: &str, field: &mut [u8]) -> Result<Option<usize>, TextFault> {
+        let pairs = self.pairs();
+        let mut at = 0;
+        for character in text.chars() {
+            let (bytes, width) = self.say(pairs, character)?;
+            let Some(place) = field.get_mut(at..at + width) else { return Ok(None) };
+            place.copy_from_slice(&bytes[..width]);
+            at += width;
+        }
+        Ok(Some(at))
+    }
+
+    /// How many bytes `text` takes.
+    pub fn width(self, text: &str) -> Result<usize, TextFault> {
+        text.chars().try_fold(0, |sum, character| Ok(sum + self.say(self.pairs(), character)?.1))
+    }
+
+    fn say(self, pairs: &Pairs, character: char) -> Result<([u8; 4], usize), TextFault> {
+        if matches!(character, ' '..='~') {
+            return Ok(([character as u8, 0, 0, 0], 1));
+        }
+        match (pairs.pair(character), self) {
+            (Some([lead, trail]), _) => Ok(([lead, trail, 0, 0], 2)),
+            (None, Charset::Gbk) => Err(TextFault::Unsayable(character)),
+            (None, Charset::Gb18030) => {
+                say_in_four(character).map(|bytes| (bytes, 4)).ok_or(TextFault::Unsayable(character))
+            }
+        }
+    }
+
+    /// How long the sequence at `at` is, which is no printable ASCII.
+    #[inline]
+    fn sequence(self, pairs: &Pairs, bytes: &[u8], at: usize) -> Result<usize, TextFault> {
+        let trail = bytes.get(at + 1).copied().unwrap_or(b' ');
+        if pairs.has(bytes[at], trail) {
+            return Ok(2);
+        }
+        if self == Charset::Gb18030 && trail.is_ascii_digit() {
+            let four = bytes.get(at..at + 4).and_then(four_bytes);
+            return match four {
+                Some(character) if is_private(character) => Err(TextFault::PrivateUse(at)),
+                Some(_) => Ok(4),
+                None if at + 4 > bytes.len() => Err(TextFault::Cut(at)),
+                None => Err(TextFault::NotInCharset(at)),
+            };
+        }
+        Err(fault_at(bytes, at))
+    }
+}
+
+/// The bytes without the spaces at the end.
+#[inline]
+pub fn trim_end(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|b| *b != b' ').map_or(0, |last| last + 1);
+    &bytes[..end]
+}
+
+/// Nothing but spaces.
+#[inline]
+pub fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |other, b| other | (b ^ b' ')) == 0
+}
+
+/// Names the fault of a sequence that is no pair of the charset.
+#[cold]
+fn fault_at(bytes: &[u8], at: usize) -> TextFault {
+    let lead = bytes[at];
+    let Some(&trail) = bytes.get(at + 1) else {
+        return if (0x81..=0xFE).contains(&lead) { TextFault::Cut(at) } else { TextFault::Byte(at) };
+    };
+    match (lead, trail) {
+        (0x81..=0xFE, b' ') => TextFault::Cut(at),
+        (0x81..=0xFE, b'0'..=b'9') if bytes.get(at..at + 4).and_then(four_bytes).is_some() => TextFault::FourBytes(at),
+        (0x81..=0xFE, _) => match decode_one(&[lead, trail]) {
+            Some(character) if is_private(character) => TextFault::PrivateUse(at),
+            _ => TextFault::NotInCharset(at),
+        },
+        _ => TextFault::Byte(at),
+    }
+}
+
+fn is_private(character: char) -> bool {
+    matches!(character, '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..)
+}
+
+fn decode_one(bytes: &[u8]) -> Option<char> {
+    let text = GB18030.decode_without_bom_handling_and_without_replacement(bytes)?;
+    let mut characters = text.chars();
+    characters.next().filter(|_| characters.next().is_none())
+}
+
+/// The character of a four-byte sequence.
+fn four_bytes(bytes: &[u8]) -> Option<char> {
+    let shape = matches!(bytes, [0x81..=0xFE, b'0'..=b'9', 0x81..=0xFE, b'0'..=b'9']);
+    shape.then(|| decode_one(bytes)).flatten()
+}
+
+/// The four-byte sequence of a character that has no pair; private characters have none here.
+fn say_in_four(character: char) -> Option<[u8; 4]> {
+    if is_private(character) || character.is_control() {
+        return None;
+    }
+    let mut bytes = [0; 8];
+    let mut utf8 = [0; 4];
+    let source = character.encode_utf8(&mut utf8);
+    let (result, _, written) = GB18030.new_encoder().encode_from_utf8_without_replacement(source, &mut bytes, true);
+    // Where the table of pairs leaves out what the encoder says in two bytes, the character is not sayable.
+    (result == EncoderResult::InputEmpty && written == 4).then(|| [bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+/// The two-byte characters of a charset, both ways. All of them lie in the basic plane.
+struct Pairs {
+    characters: Box<[u16]>,
+    pairs: Box<[u16]>,
+}
+
+const LEADS: RangeInclusive<u8> = 0x81..=0xFE;
+const TRAILS: RangeInclusive<u8> = 0x40..=0xFE;
+const TRAIL_COUNT: usize = 0xFE - 0x40 + 1;
+
+impl Pairs {
+    fn build(leave_out: &[RangeInclusive<u16>]) -> Pairs {
+        let mut built = Pairs { characters: vec![0; 126 * TRAIL_COUNT].into(), pairs: vec![0; 65_536].into() };
+        for lead in LEADS {
+            for trail in TRAILS {
+                let pair = u16::from_be_bytes([lead, trail]);
+                let character = decode_one(&[lead, trail]).filter(|c| !is_private(*c));
+                let Some(character) = character else { continue };
+                if leave_out.iter().any(|range| range.contains(&pair)) {
+                    continue;
+                }
+                let character = u16::try_from(u32::from(character)).expect("pairs say the basic plane");
+                built.characters[Pairs::index(lead, trail).expect("in range")] = character;
+                built.pairs[usize::from(character)] = pair;
+            }
+        }
+        built
+    }
+
+    #[inline]
+    fn index(lead: u8, trail: u8) -> Option<usize> {
+        let row = usize::from(lead).checked_sub(0x81)?;
+        let column = usize::from(trail).checked_sub(0x40)?;
+        (row < 126 && column < TRAIL_COUNT).then_some(row * TRAIL_COUNT + column)
+    }
+
+    #[inline]
+    fn has(&self, lead: u8, trail: u8) -> bool {
+        Pairs::index(lead, trail).is_some_and(|index| self.characters[index] != 0)
+    }
+
+    fn character(&self, lead: u8, trail: u8) -> Option<char> {
+        let character = self.characters[Pairs::index(lead, trail)?];
+        char::from_u32(u32::from(character)).filter(|c| *c != '\0')
+    }
+
+    fn pair(&self, character: char) -> Option<[u8; 2]> {
+        let pair = *self.pairs.get(character as usize)?;
+        (pair != 0).then(|| pair.to_be_bytes())
+    }
+}
+
+static CP936: LazyLock<Pairs> = LazyLock::new(|| Pairs::build(&NOT_IN_CP936));
+static GB18030_PAIRS: LazyLock<Pairs> = LazyLock::new(|| Pairs::build(&NOT_REVERSIBLE));
+
+/// A3 A0 reads as U+3000, whose bytes are A1 A1.
+const NOT_REVERSIBLE: [RangeInclusive<u16>; 1] = [0xA3A0..=0xA3A0];
+
+/// Pairs that later editions of GB 18030 filled and code page 936 left empty.
+#[rustfmt::skip]
+const NOT_IN_CP936: [RangeInclusive<u16>; 14] = [
+    0xA2E3..=0xA2E3, 0xA3A0..=0xA3A0, 0xA6D9..=0xA6DF, 0xA6EC..=0xA6ED, 0xA6F3..=0xA6F3, 0xA8BC..=0xA8BC,
+    0xA8BF..=0xA8BF, 0xA989..=0xA995, 0xFE50..=0xFE50, 0xFE54..=0xFE6B, 0xFE6D..=0xFE75, 0xFE77..=0xFE7E,
+    0xFE80..=0xFE90, 0xFE92..=0xFEA0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    fn each_pair() -> impl Iterator<Item = [u8; 2]> {
+        LEADS.flat_map(|lead| TRAILS.map(move |trail| [lead, trail]))
+    }
+
+    /// An independent table: SHA-256 over (pair, code point), both big-endian, of every pair that Python's `gbk`
+    /// codec decodes, in order of pairs.
+    #[test]
+    fn cp936_is_the_table_of_an_independent_codec() {
+        let (mut digest, mut count) = (Sha256::new(), 0);
+        for [lead, trail] in each_pair() {
+            if let Some(character) = CP936.character(lead, trail) {
+                digest.update([lead, trail]);
+                digest.update((character as u16).to_be_bytes());
+                count += 1;
+            }
+        }
+        assert_eq!(count, 21_791);
+        let hex: String = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, "d821ec503c89597e208e033f6295e95d39f82f030e43bdb52a9ae40e11cab1d1");
+    }
+
+    #[test]
+    fn every_pair_reads_and_writes_back() {
+        for charset in [Charset::Gbk, Charset::Gb18030] {
+            for pair in each_pair() {
+                let Ok(text) = charset.decode(&pair) else { continue };
+                let mut written = [0; 2];
+                assert_eq!(charset.encode(&text, &mut written), Ok(Some(2)), "{text}");
+                assert_eq!(written, pair, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for (bytes, fault) in [
+            (&b"\xb2\xe2\x80"[..], TextFault::Byte(2)),
+            (b"\xb2\xe2\xca", TextFault::Cut(2)),
+            (b"\xb2\xe2\xca  ", TextFault::Cut(2)),
+            (b"\x82\x35\x90\x37", TextFault::FourBytes(0)),
+            (b"\xaa\xa1", TextFault::PrivateUse(0)),
+            (b"a\xa6\xd9", TextFault::NotInCharset(1)),
+            (b"a\nb", TextFault::Byte(1)),
+        ] {
+            assert_eq!(Charset::Gbk.check(bytes), Err(fault), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn rare_characters_need_four_bytes() {
+        let mut field = [b' '; 8];
+        for (text, bytes) in [("㛃", [0x82, 0x30, 0xB7, 0x31]), ("𬭎", [0x99, 0x33, 0xA9, 0x32])] {
+            assert_eq!(Charset::Gb18030.encode(text, &mut field), Ok(Some(4)));
+            assert_eq!(field[..4], bytes);
+            assert_eq!(Charset::Gb18030.decode(&field).as_deref(), Ok(text));
+            let character = text.chars().next().unwrap();
+            assert_eq!(Charset::Gbk.width(text), Err(TextFault::Unsayable(character)));
+        }
+        for refused in ['•', '€', '䶮', '\u{E863}', '\n', '龴'] {
+            assert_eq!(Charset::Gbk.width(&refused.to_string()), Err(TextFault::Unsayable(refused)), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,642 @@
+//! Reads a bank's file: bytes in, records and defects out, in memory that does not grow with the file.
+//!
+//! The decoder is fed chunks of any size and owns no file. A sound row is proved in one sweep and handed over; any
+//! other line is looked at again, slowly, to name what is wrong with it. Nothing stops at the first defect.
+
+use crate::domain::returns::FileAnswer;
+use crate::format::defect::{Defect, DefectKind};
+use crate::format::digest::{Algorithm, Hasher};
+use crate::format::field::FieldLayout;
+use crate::format::layout::{FileKind, FileLayout, Layout, RecordKind, RecordLayout};
+use crate::format::record::{KeptRecord, Record};
+use crate::format::role::Role;
+use crate::format::totals::{self, TOTAL_ROLES, Totals};
+
+/// Defects kept of one file; all are counted.
+pub const KEPT_DEFECTS: usize = 1_000;
+
+/// Reads one file.
+#[derive(Debug)]
+pub struct Decoder<'l> {
+    layout: &'l Layout,
+    file: &'l FileLayout,
+    detail: Option<&'l RecordLayout>,
+    /// A line without end within so many bytes is no line of this file.
+    longest_line: usize,
+    /// The beginning of a line whose end has not come yet.
+    carry: Vec<u8>,
+    /// Inside a line without end.
+    is_skipping: bool,
+    stage: Stage,
+    /// Line and byte of the next line.
+    line: u64,
+    offset: u64,
+    next_sequence: u64,
+    totals: Totals,
+    /// A row could not be read, so totals prove nothing.
+    is_spoiled: bool,
+    algorithm: Option<Algorithm>,
+    hasher: Option<Hasher>,
+    header: Option<KeptRecord<'l>>,
+    trailer: Option<KeptRecord<'l>>,
+    defects: Defects,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Start,
+    Rows,
+    Done,
+}
+
+/// What a whole file says.
+#[derive(Debug)]
+pub struct Decoded<'l> {
+    layout: &'l Layout,
+    /// Which kind of file it is.
+    pub kind: FileKind,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// What its rows add up to.
+    pub totals: Totals,
+    /// Its header, the record of a control file included.
+    pub header: Option<KeptRecord<'l>>,
+    /// Its trailer.
+    pub trailer: Option<KeptRecord<'l>>,
+    /// The digest over its own range, where one was computed or given.
+    pub digest: Option<String>,
+    /// The first [`KEPT_DEFECTS`] defects, in the order of the file.
+    pub defects: Vec<Defect>,
+    /// All defects.
+    pub defect_count: u64,
+    /// Defects that are a reason to refuse the file.
+    pub fatal_count: u64,
+    /// Everything there is sound, and more was to come.
+    is_incomplete: bool,
+}
+
+impl<'l> Decoder<'l> {
+    /// A decoder of one kind of file; `None` where the layout has no such file.
+    ///
+    /// `digest`: compute this digest over the file's own range on the way. `None` where the file has none, or where
+    /// it is computed elsewhere and given to [`Decoder::finish_with`]; [`FileLayout::own_digest`] and
+    /// [`FileLayout::digest_range`] say which.
+    pub fn new(layout: &'l Layout, kind: FileKind, digest: Option<Algorithm>) -> Option<Decoder<'l>> {
+        let file = layout.file(kind)?;
+        let starts_with_rows = file.records[0].kind == RecordKind::Detail;
+        Some(Decoder {
+            layout,
+            file,
+            detail: file.record(RecordKind::Detail),
+            longest_line: file.records.iter().map(RecordLayout::stride).max().unwrap_or(0) + SLACK,
+            carry: Vec::new(),
+            is_skipping: false,
+            stage: if starts_with_rows { Stage::Rows } else { Stage::Start },
+            line: 1,
+            offset: 0,
+            next_sequence: 1,
+            totals: Totals::default(),
+            is_spoiled: false,
+            algorithm: digest.or(file.own_digest()),
+            hasher: digest.map(Hasher::new),
+            header: None,
+            trailer: None,
+            defects: Defects::default(),
+        })
+    }
+
+    /// Reads the next bytes; `visit` gets every record of the right length, in order.
+    pub fn feed(&mut self, mut bytes: &[u8], visit: &mut impl FnMut(&Record<'_>)) {
+        while !self.carry.is_empty() {
+            let held = self.carry.len();
+            let taken = bytes.len().min(self.longest_line.saturating_sub(held));
+            let mut window = std::mem::take(&mut self.carry);
+            window.extend_from_slice(&bytes[..taken]);
+            let used = self.line_of(&window, visit);
+            if used >= held {
+                bytes = &bytes[used - held..];
+                break;
+            }
+            if used == 0 {
+                self.carry = window;
+                bytes = &bytes[taken..];
+                if bytes.is_empty() {
+                    return;
+                }
+                continue;
+            }
+            window.truncate(held);
+            window.drain(..used);
+            self.carry = window;
+        }
+        loop {
+            let used = self.rows_of(bytes, visit);
+            bytes = &bytes[used..];
+            let used = self.line_of(bytes, visit);
+            if used == 0 {
+                break;
+            }
+            bytes = &bytes[used..];
+        }
+        self.carry.extend_from_slice(bytes);
+    }
+
+    /// The file ended; its digest is the one computed here.
+    pub fn finish(self) -> Decoded<'l> {
+        self.finish_with(None)
+    }
+
+    /// The file ended; `digest` was computed elsewhere over the file's own range.
+    pub fn finish_with(mut self, digest: Option<String>) -> Decoded<'l> {
+        let is_whole = self.end_of_file();
+        let own = self.hasher.take().map(Hasher::finish);
+        let digest = digest.or(own);
+        let is_cut = !is_whole || self.is_unfinished();
+        if is_cut && self.defects.fatal == 0 && self.is_over_stated_count() {
+            self.envelope(None);
+        }
+        let is_incomplete = is_cut && self.defects.fatal == 0;
+        if is_cut {
+            self.defects.push(Defect::of_line(DefectKind::Cut, 0, self.offset, &[]));
+        } else {
+            self.envelope(digest.as_deref());
+        }
+        Decoded {
+            layout: self.layout,
+            kind: self.file.kind,
+            bytes: self.offset,
+            totals: self.totals,
+            header: self.header,
+            trailer: self.trailer,
+            digest,
+            defects: self.defects.kept,
+            defect_count: self.defects.count,
+            fatal_count: self.defects.fatal,
+            is_incomplete,
+        }
+    }
+
+    /// Hands over sound rows as long as there are any; how many bytes they took.
+    fn rows_of(&mut self, bytes: &[u8], visit: &mut impl FnMut(&Record<'_>)) -> usize {
+        let Some(detail) = self.detail else { return 0 };
+        if self.stage != Stage::Rows || self.is_skipping {
+            return 0;
+        }
+        let mut used = 0;
+        for line in bytes.chunks_exact(detail.stride()) {
+            if !detail.passes(line) {
+                break;
+            }
+            let record = Record {
+                layout: detail,
+                bytes: &line[..detail.width],
+                line: self.line,
+                offset: self.offset,
+                is_sound: true,
+            };
+            self.row(&record);
+            visit(&record);
+            self.line += 1;
+            self.offset += line.len() as u64;
+            used += line.len();
+        }
+        self.hash(&bytes[..used]);
+        used
+    }
+
+    /// Reads one line; how many bytes it took, 0 where its end has not come yet.
+    fn line_of(&mut self, bytes: &[u8], visit: &mut impl FnMut(&Record<'_>)) -> usize {
+        let window = &bytes[..bytes.len().min(self.longest_line)];
+        let end = window.iter().position(|b| *b == b'\n').map(|at| at + 1);
+        let used = match (end, self.is_skipping) {
+            (Some(end), true) => {
+                self.is_skipping = false;
+                self.hash(&bytes[..end]);
+                end
+            }
+            (None, true) => {
+                self.hash(window);
+                self.offset += window.len() as u64;
+                return window.len();
+            }
+            (Some(end), false) => {
+                self.line(&bytes[..end], visit);
+                end
+            }
+            (None, false) if window.len() < self.longest_line => return 0,
+            (None, false) => {
+                self.is_skipping = true;
+                self.is_spoiled = true;
+                self.line_defect(DefectKind::Endless, window);
+                self.hash(window);
+                self.offset += window.len() as u64;
+                return window.len();
+            }
+        };
+        self.line += 1;
+        self.offset += used as u64;
+        used
+    }
+
+    /// Judges a line that the sweep did not take: the header, the trailer, or one with something wrong.
+    fn line(&mut self, line: &[u8], visit: &mut impl FnMut(&Record<'_>)) {
+        let mut text = self.without_line_end(line);
+        if self.offset == 0 && text.starts_with(BYTE_ORDER_MARK) {
+            self.line_defect(DefectKind::ByteOrderMark, BYTE_ORDER_MARK);
+            text = &text[BYTE_ORDER_MARK.len()..];
+        }
+        if text.is_empty() || text == END_MARK {
+            let kind = if text.is_empty() { DefectKind::BlankLine } else { DefectKind::EndMark };
+            self.line_defect(kind, text);
+            return self.hash(line);
+        }
+        let layout = self.record_of(text);
+        if layout.is_none_or(|layout| layout.kind != RecordKind::Trailer) {
+            self.hash(line);
+        }
+        match layout {
+            None => {
+                self.is_spoiled = true;
+                self.line_defect(DefectKind::UnknownRecord, text);
+            }
+            Some(layout) => self.record(layout, text, visit),
+        }
+    }
+
+    /// The line without its end; another end than the bank's is a defect.
+    fn without_line_end<'b>(&mut self, line: &'b [u8]) -> &'b [u8] {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let (text, is_crlf) = match text.strip_suffix(b"\r") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        if is_crlf != (self.file.line_end.bytes().len() == 2) {
+            let at = text.len()..line.len();
+            let defect = Defect::of_line(DefectKind::LineEnd(self.file.line_end), self.line, self.offset, line).at(at);
+            self.defects.push(defect);
+        }
+        text
+    }
+
+    /// Which record a line is, by the constant it begins with.
+    fn record_of(&self, text: &[u8]) -> Option<&'l RecordLayout> {
+        match &self.file.records[..] {
+            [only] => Some(only),
+            records => records.iter().find(|record| record.tag().is_some_and(|tag| text.starts_with(tag))),
+        }
+    }
+
+    fn record(&mut self, layout: &'l RecordLayout, text: &[u8], visit: &mut impl FnMut(&Record<'_>)) {
+        self.place_in_file(layout.kind, text);
+        if text.len() != layout.width {
+            self.is_spoiled = true;
+            let kind = DefectKind::RecordLength { expected: layout.width, found: text.len() };
+            let defect = Defect::of_line(kind, self.line, self.offset, text);
+            self.defects.push(defect.within(layout.kind, layout.charset()));
+            self.next_sequence += u64::from(layout.kind == RecordKind::Detail);
+            return;
+        }
+        let before = self.defects.count;
+        self.fields(layout, text, layout.fields.len());
+        let is_sound = self.defects.count == before;
+        let record = Record { layout, bytes: text, line: self.line, offset: self.offset, is_sound };
+        if layout.kind == RecordKind::Detail {
+            self.row(&record);
+        } else {
+            self.keep(&record, layout);
+        }
+        visit(&record);
+    }
+
+    /// Header first, trailer last, each once.
+    fn place_in_file(&mut self, kind: RecordKind, text: &[u8]) {
+        let misplaced = match (self.stage, kind) {
+            (Stage::Done, _) => Some(DefectKind::AfterTrailer),
+            (Stage::Start, RecordKind::Detail | RecordKind::Trailer) => Some(DefectKind::NoHeader),
+            (Stage::Rows, RecordKind::Header) => Some(DefectKind::HeaderTwice),
+            _ => None,
+        };
+        if let Some(defect) = misplaced {
+            self.line_defect(defect, text);
+        }
+        self.stage = match (self.stage, kind) {
+            (Stage::Done, _) | (_, RecordKind::Trailer | RecordKind::Control) => Stage::Done,
+            _ => Stage::Rows,
+        };
+    }
+
+    /// Names what is wrong with the first `count` fields of a record.
+    fn fields(&mut self, layout: &RecordLayout, text: &[u8], count: usize) {
+        let defect = |kind| Defect::of_line(kind, self.line, self.offset, text).within(layout.kind, layout.charset());
+        let mut found = Vec::new();
+        for field in &layout.fields[..count] {
+            let bytes = &text[field.span()];
+            if let Some(fault) = field.fault(bytes, layout.charset()) {
+                found.push(defect(DefectKind::Field(fault)).in_field(field));
+            }
+            let after = layout.delimiter.filter(|delimiter| text.get(field.span().end) != Some(delimiter));
+            if let Some(delimiter) = after {
+                let at = field.span().end..field.span().end + 1;
+                let shown = charset_free(text.get(at.clone()).unwrap_or_default());
+                found.push(defect(DefectKind::Delimiter(delimiter)).at(at).finding(shown));
+            }
+        }
+        found.into_iter().for_each(|defect| self.defects.push(defect));
+    }
+
+    /// Counts a row and checks its number.
+    #[inline]
+    fn row(&mut self, row: &Record<'_>) {
+        self.is_spoiled |= !self.totals.add(row, &self.layout.codes);
+        let Some(field) = row.layout.field(Role::Sequence).filter(|field| field.contiguous) else { return };
+        let sequence = row.number(Role::Sequence);
+        if sequence != Some(self.next_sequence) {
+            self.out_of_sequence(row, field);
+        }
+        self.next_sequence = sequence.unwrap_or(self.next_sequence).saturating_add(1);
+    }
+
+    #[cold]
+    fn out_of_sequence(&mut self, row: &Record<'_>, field: &FieldLayout) {
+        let defect = Defect::of_line(DefectKind::Sequence(self.next_sequence), row.line, row.offset, row.bytes);
+        self.defects.push(defect.within(row.layout.kind, row.layout.charset()).in_field(field));
+    }
+
+    /// Keeps the first header and trailer; their totals are compared at the end.
+    fn keep(&mut self, record: &Record<'_>, layout: &'l RecordLayout) {
+        let place = if layout.kind == RecordKind::Trailer { &mut self.trailer } else { &mut self.header };
+        place.get_or_insert_with(|| KeptRecord {
+            layout,
+            bytes: record.bytes.to_vec(),
+            line: record.line,
+            offset: record.offset,
+            is_sound: record.is_sound,
+        });
+    }
+
+    /// The digest is over all bytes before the trailer.
+    #[inline]
+    fn hash(&mut self, bytes: &[u8]) {
+        if let Some(hasher) = self.hasher.as_mut().filter(|_| self.stage != Stage::Done || self.trailer.is_none()) {
+            hasher.update(bytes);
+        }
+    }
+
+    fn line_defect(&mut self, kind: DefectKind, text: &[u8]) {
+        self.defects.push(Defect::of_line(kind, self.line, self.offset, text));
+    }
+
+    /// Judges what is left after the last line end; `false` where the file ends inside a line.
+    fn end_of_file(&mut self) -> bool {
+        let rest = std::mem::take(&mut self.carry);
+        if rest.is_empty() {
+            return !self.is_skipping;
+        }
+        let is_whole = rest == END_MARK;
+        if is_whole {
+            self.line_defect(DefectKind::EndMark, &rest);
+        } else {
+            self.half_line(&rest);
+        }
+        self.hash(&rest);
+        self.offset += rest.len() as u64;
+        is_whole
+    }
+
+    /// The beginning of a line: what is there of it must be sound, else more bytes could not make it so.
+    fn half_line(&mut self, rest: &[u8]) {
+        let may_begin = |record: &&RecordLayout| {
+            let is_due = self.stage != Stage::Start || record.kind == self.file.records[0].kind;
+            is_due && record.tag().is_none_or(|tag| rest.starts_with(tag) || tag.starts_with(rest))
+        };
+        let layout = self.file.records.iter().find(may_begin);
+        match (layout, self.stage) {
+            (_, Stage::Done) => self.line_defect(DefectKind::AfterTrailer, rest),
+            (None, _) => self.line_defect(DefectKind::UnknownRecord, rest),
+            (Some(layout), _) => {
+                let text = &rest[..rest.len().min(layout.width)];
+                let after = usize::from(layout.delimiter.is_some());
+                let whole = layout.fields.iter().take_while(|field| field.span().end + after <= text.len());
+                self.fields(layout, text, whole.count());
+                if !self.file.line_end.bytes().starts_with(&rest[text.len()..]) {
+                    let kind = DefectKind::RecordLength { expected: layout.width, found: rest.len() };
+                    self.line_defect(kind, rest);
+                }
+            }
+        }
+    }
+
+    /// Whether a record that must come last has not come.
+    fn is_unfinished(&self) -> bool {
+        match self.file.record(RecordKind::Trailer) {
+            Some(_) => self.stage != Stage::Done,
+            None => self.offset == 0 || self.stage == Stage::Start,
+        }
+    }
+
+    /// More rows than the header announced can never become a sound file.
+    fn is_over_stated_count(&self) -> bool {
+        let stated = self.header.as_ref().and_then(|header| header.record().number(Role::Count));
+        stated.is_some_and(|stated| self.totals.count > stated)
+    }
+
+    /// Compares what the envelope states with what the rows add up to.
+    fn envelope(&mut self, digest: Option<&str>) {
+        let kept: Vec<KeptRecord<'l>> = self.header.iter().chain(&self.trailer).cloned().collect();
+        let answer = file_answer(self.layout, self.header.as_ref());
+        for record in &kept {
+            let record = record.record();
+            for role in TOTAL_ROLES {
+                if !self.is_spoiled && record.kind() != RecordKind::Control {
+                    self.total(&record, role, answer);
+                }
+            }
+            if record.kind() == RecordKind::Control {
+                self.control_adds_up(&record);
+            } else if let (Some(digest), Some(algorithm)) = (digest, self.algorithm) {
+                self.own_digest(&record, algorithm, digest);
+            }
+        }
+    }
+
+    fn total(&mut self, record: &Record<'_>, role: Role, answer: FileAnswer) {
+        let by_outcome = matches!(role, Role::OkCount | Role::OkSum | Role::NgCount | Role::NgSum);
+        let (Some(field), Some(expected)) = (record.layout.field(role), self.totals.of(role)) else { return };
+        if by_outcome && !self.file.kind.is_from_bank() {
+            return;
+        }
+        let stated = stated_total(record, role);
+        // A bank that refuses a file sends its rows back unchanged and may leave these totals at zero.
+        let is_left_empty = by_outcome && answer != FileAnswer::Accepted && stated == Some(0);
+        if let Some(stated) = stated.filter(|stated| *stated != expected && !is_left_empty) {
+            let kind = DefectKind::Total { role, expected: totals::shown(role, expected) };
+            self.push_in(record, field, kind, totals::shown(role, stated));
+        }
+    }
+
+    /// `ok` and all others are all rows, in a control file too.
+    fn control_adds_up(&mut self, record: &Record<'_>) {
+        let stated = |role| stated_total(record, role);
+        let (Some(all), Some(ok), Some(ng)) = (stated(Role::Count), stated(Role::OkCount), stated(Role::NgCount))
+        else {
+            return;
+        };
+        if let Some(field) = record.layout.field(Role::Count).filter(|_| all != ok + ng) {
+            let kind = DefectKind::Total { role: Role::Count, expected: (ok + ng).to_string() };
+            self.push_in(record, field, kind, all.to_string());
+        }
+    }
+
+    fn own_digest(&mut self, record: &Record<'_>, algorithm: Algorithm, digest: &str) {
+        let Some(field) = record.layout.field(Role::Digest) else { return };
+        let stated = record.bytes(Role::Digest);
+        if stated != digest.as_bytes() {
+            let kind = DefectKind::Digest { algorithm, expected: digest.to_owned() };
+            self.push_in(record, field, kind, charset_free(stated));
+        }
+    }
+
+    fn push_in(&mut self, record: &Record<'_>, field: &FieldLayout, kind: DefectKind, found: String) {
+        self.defects.push(defect_in(record, field, kind, found));
+    }
+}
+
+impl<'l> Decoded<'l> {
+    /// No reason to refuse the file. Flags ([`Defect::is_flag`]) are no reason.
+    pub fn is_sound(&self) -> bool {
+        self.fatal_count == 0
+    }
+
+    /// A proper prefix of a sound file: more bytes may still come. A finished file with wrong totals is not.
+    pub fn is_incomplete(&self) -> bool {
+        self.is_incomplete
+    }
+
+    /// What the bank says of the whole file.
+    pub fn file_answer(&self) -> FileAnswer {
+        file_answer(self.layout, self.header.as_ref())
+    }
+
+    /// The header or trailer, or the record of a control file, that has a role.
+    fn envelope_with(&self, role: Role) -> Option<Record<'_>> {
+        let mut envelope = self.header.iter().chain(&self.trailer).map(KeptRecord::record);
+        envelope.find(|record| record.layout.field(role).is_some())
+    }
+
+    /// The value of a role in the envelope, without padding.
+    pub fn value(&self, role: Role) -> Option<String> {
+        let record = self.envelope_with(role)?;
+        record.value(record.layout.field(role)?).ok()
+    }
+
+    /// The number of a role in the envelope.
+    pub fn number(&self, role: Role) -> Option<u64> {
+        self.envelope_with(role)?.number(role)
+    }
+
+    /// The value that the bank's header has under a key of `[bank.header]`.
+    pub fn bank_value(&self, key: &str) -> Option<String> {
+        self.header.as_ref()?.record().bank_value(key)
+    }
+
+    /// The digest that a control file asks its data file to be read with.
+    pub fn asked_digest(&self) -> Option<Algorithm> {
+        Algorithm::parse(&self.value(Role::DigestAlgorithm)?)
+    }
+
+    /// Holds a data file against its control file: name, size, rows, sums, digest. The defects are the data file's,
+    /// and point into the control file's line.
+    pub fn check_control(&mut self, control: &Decoded<'_>, data_name: &str) {
+        let Some(record) = control.header.as_ref().map(KeptRecord::record) else { return };
+        let size = record.number(Role::FileSize);
+        // A data file that is still growing is only that; its other totals say nothing yet.
+        let is_growing =
+            size.is_some_and(|size| self.bytes < size) && self.fatal_count <= u64::from(self.is_incomplete);
+        self.is_incomplete = is_growing;
+        let mut found = Vec::new();
+        for (field, stated, expected) in self.control_values(&record, data_name) {
+            if stated != expected {
+                let role = field.role.expect("compared by role");
+                found.push(defect_in(&record, field, DefectKind::Control { role, expected }, stated));
+            }
+        }
+        self.fatal_count += found.len() as u64;
+        self.defect_count += found.len() as u64;
+        self.defects.extend(found);
+        self.defects.truncate(KEPT_DEFECTS);
+    }
+
+    /// Field, what the control file states, what the data file bears out.
+    fn control_values<'r>(&self, control: &Record<'r>, data_name: &str) -> Vec<(&'r FieldLayout, String, String)> {
+        let shown = |role| Some(totals::shown(role, self.totals.of(role)?));
+        let expected = |role| match role {
+            Role::FileName => Some(data_name.to_owned()),
+            Role::FileSize => Some(self.bytes.to_string()),
+            Role::Digest => self.digest.clone(),
+            role => shown(role),
+        };
+        let compared = control.layout.fields.iter().filter_map(|field| Some((field, expected(field.role?)?)));
+        compared.filter_map(|(field, expected)| Some((field, control.value(field).ok()?, expected))).collect()
+    }
+}
+
+fn file_answer(layout: &Layout, header: Option<&KeptRecord<'_>>) -> FileAnswer {
+    let header = header.map(KeptRecord::record).filter(|record| record.layout.field(Role::FileCode).is_some());
+    layout.file_answer(header.as_ref().map(|record| record.bytes(Role::FileCode)))
+}
+
+/// A total as stated: sums in fen.
+fn stated_total(record: &Record<'_>, role: Role) -> Option<i128> {
+    if role.is_money() {
+        record.money(role).map(|money| i128::from(money.fen()))
+    } else {
+        record.number(role).map(i128::from)
+    }
+}
+
+fn defect_in(record: &Record<'_>, field: &FieldLayout, kind: DefectKind, found: String) -> Defect {
+    let defect = Defect::of_line(kind, record.line, record.offset, record.bytes);
+    defect.within(record.kind(), record.layout.charset()).in_field(field).finding(found)
+}
+
+fn charset_free(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+/// Defects found so far: the first are kept, all are counted.
+#[derive(Debug, Default)]
+struct Defects {
+    kept: Vec<Defect>,
+    count: u64,
+    fatal: u64,
+}
+
+impl Defects {
+    fn push(&mut self, defect: Defect) {
+        self.count += 1;
+        self.fatal += u64::from(!defect.is_flag());
+        if self.kept.len() < KEPT_DEFECTS {
+            self.kept.push(defect);
+        }
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+const END_MARK: &[u8] = b"\x1A";
+
+/// How much longer than the longest record a line may be and still be named with its length.
+const SLACK: usize = 1_024;
+
+/// Reads a whole file in memory. The digest of the layout, or that which the control file asks for, is computed.
+pub fn decode<'l>(
+    layout: &'l Layout,
+    kind: FileKind,
+    bytes: &[u8],
+    digest: Option<Algorithm>,
+    visit: &mut impl FnMut(&Record<'_>),
+) -> Option<Decoded<'l>> {
+    let digest = digest.or(layout.file(kind)?.own_digest());
+    let mut decoder = Decoder::new(layout, kind, digest)?;
+    decoder.feed(bytes, visit);
+    Some(decoder.finish())
+}

@@ -1,0 +1,143 @@
+//! Decode: bytes of a return file → rows with a number, an outcome and an amount. No meaning yet, no I/O.
+
+use crate::domain::ids::{BatchNumber, InstructionNumber};
+use crate::domain::money::Money;
+use crate::domain::returns::Outcome;
+use crate::format::decode::{Decoded, Decoder};
+use crate::format::digest::Algorithm;
+use crate::format::layout::{FileKind, Layout, RecordKind};
+use crate::format::record::Record;
+use crate::format::role::Role;
+use crate::pipeline::matching::{ReturnFile, Row, StrangeRow, echo};
+
+/// Reads one return file, fed in chunks of any size.
+#[derive(Debug)]
+pub struct ReturnReader<'l> {
+    decoder: Decoder<'l>,
+    rows: Collector<'l>,
+}
+
+impl<'l> ReturnReader<'l> {
+    /// A reader of an answer to `batch`. `digest` is what a control file asks for, else the layout's own.
+    /// `None` where the layout has no return files.
+    pub fn new(layout: &'l Layout, batch: BatchNumber, digest: Option<Algorithm>) -> Option<ReturnReader<'l>> {
+        let own = layout.file(FileKind::Return)?.own_digest();
+        let decoder = Decoder::new(layout, FileKind::Return, digest.or(own))?;
+        let width = serial_width(layout);
+        let file =
+            ReturnFile { batch: Some(batch), part: 1, is_final: true, serial_width: width, ..ReturnFile::default() };
+        Some(ReturnReader { decoder, rows: Collector { echoes: Echoes::of(layout), layout, batch, file } })
+    }
+
+    /// The next bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let rows = &mut self.rows;
+        self.decoder.feed(bytes, &mut |record| rows.take(record));
+    }
+
+    /// What the whole file says; the decoded envelope says whether it is sound.
+    pub fn finish(self) -> (ReturnFile, Decoded<'l>) {
+        let decoded = self.decoder.finish();
+        let mut file = self.rows.file;
+        file.answer = Some(decoded.file_answer());
+        file.file_code = decoded.value(Role::FileCode).unwrap_or_default();
+        if let Some(part) = decoded.number(Role::PartNo) {
+            file.part = part as u32;
+            file.is_final = decoded.value(Role::Final).is_some_and(|mark| mark == "Y");
+        }
+        (file, decoded)
+    }
+}
+
+fn serial_width(layout: &Layout) -> usize {
+    let detail = layout.file(FileKind::Return).and_then(|file| file.record(RecordKind::Detail));
+    detail.and_then(|record| record.field(Role::Serial)).map_or(0, |field| field.width)
+}
+
+/// Which of the echoed texts a layout returns: the digest of what was sent covers the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Echoes {
+    id_number: bool,
+    name: bool,
+}
+
+impl Echoes {
+    /// What the return rows of a layout echo beside the account.
+    pub fn of(layout: &Layout) -> Echoes {
+        let detail = layout.file(FileKind::Return).and_then(|file| file.record(RecordKind::Detail));
+        let has = |role| detail.is_some_and(|record| record.field(role).is_some());
+        Echoes { id_number: has(Role::IdNumber), name: has(Role::Name) }
+    }
+
+    /// Digest of what the bank must echo for these texts.
+    pub fn digest(self, account: &str, id_number: &str, name: &str) -> i64 {
+        echo(account, self.id_number.then_some(id_number), self.name.then_some(name))
+    }
+}
+
+#[derive(Debug)]
+struct Collector<'l> {
+    layout: &'l Layout,
+    echoes: Echoes,
+    batch: BatchNumber,
+    file: ReturnFile,
+}
+
+impl Collector<'_> {
+    fn take(&mut self, record: &Record<'_>) {
+        if record.kind() != RecordKind::Detail || !record.is_sound() {
+            return;
+        }
+        let line = u32::try_from(record.line()).unwrap_or(u32::MAX);
+        let text = record.text(Role::Instruction).unwrap_or_default();
+        let actual = record.money(Role::Actual).unwrap_or(Money::ZERO);
+        let booked_on = record.date(Role::BookedOn);
+        match InstructionNumber::parse(text.trim_end()).filter(|number| number.batch == self.batch) {
+            Some(number) => {
+                let row = Row {
+                    sequence: number.sequence,
+                    line,
+                    amount: record.money(Role::Amount).unwrap_or(Money::ZERO),
+                    actual,
+                    echo: self.echo(record),
+                    booked_on,
+                    code: self.code(record),
+                    serial: self.serial(record),
+                };
+                self.file.rows.push(row);
+            }
+            None => {
+                let serial = record.text(Role::Serial).unwrap_or_default().trim_end().to_owned();
+                let text = text.trim_end().to_owned();
+                self.file.strangers.push(StrangeRow { line, text, actual, booked_on, serial });
+            }
+        }
+    }
+
+    fn echo(&self, record: &Record<'_>) -> i64 {
+        let text = |role| record.text(role).unwrap_or_default();
+        self.echoes.digest(text(Role::Account).trim_end(), text(Role::IdNumber).trim_end(), text(Role::Name).trim_end())
+    }
+
+    /// Index of the row's code; there are few different ones in a file.
+    fn code(&mut self, record: &Record<'_>) -> u16 {
+        let code = record.text(Role::Code).unwrap_or_default();
+        let code = code.trim_end();
+        if let Some(known) = self.file.codes.iter().position(|(text, _)| text == code) {
+            return known as u16;
+        }
+        let outcome = if self.file.codes.len() < usize::from(u16::MAX) {
+            self.layout.outcome(record.bytes(Role::Code))
+        } else {
+            Outcome::Unmapped
+        };
+        self.file.codes.push((code.to_owned(), outcome));
+        (self.file.codes.len() - 1).min(usize::from(u16::MAX)) as u16
+    }
+
+    fn serial(&mut self, record: &Record<'_>) -> u32 {
+        let place = self.file.serials.len() / self.file.serial_width.max(1);
+        self.file.serials.extend_from_slice(record.bytes(Role::Serial));
+        place as u32
+    }
+}

@@ -1,0 +1,121 @@
+//! Emit: what the batch and the sender learn once the rows are judged.
+
+use crate::domain::exception::Class;
+use crate::domain::instruction::{BatchEvent, BatchState};
+use crate::domain::money::Money;
+use crate::domain::returns::FileAnswer;
+use crate::format::defect::Defect;
+use crate::pipeline::book::{BatchBook, Changeset, NewException};
+use crate::pipeline::intake::RowDefect;
+use crate::pipeline::matching::ReturnFile;
+
+/// One line of a receipt: where, expected, found, what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finding {
+    /// Line or row of their file, from 1; `None` for the whole file.
+    pub row: Option<u64>,
+    /// Field or column.
+    pub column: String,
+    /// First byte within the line, from 1; `None` for tables.
+    pub byte: Option<u64>,
+    /// Stable word.
+    pub code: &'static str,
+    /// What should have been there.
+    pub expected: String,
+    /// What was there; nothing personal.
+    pub found: String,
+    /// What is wrong, for the sender.
+    pub message_zh: String,
+    /// What to do, for the sender.
+    pub action_zh: String,
+}
+
+impl From<&Defect> for Finding {
+    fn from(defect: &Defect) -> Finding {
+        Finding {
+            row: Some(defect.line),
+            column: defect.field.as_ref().map(|(name, _)| name.clone()).unwrap_or_default(),
+            byte: Some(defect.bytes.start as u64 + 1),
+            code: defect.code(),
+            expected: defect.expected(),
+            found: defect.found(false),
+            message_zh: defect.message_zh(),
+            action_zh: defect.action_zh().to_owned(),
+        }
+    }
+}
+
+impl From<&RowDefect> for Finding {
+    fn from(defect: &RowDefect) -> Finding {
+        Finding {
+            row: Some(u64::from(defect.row)),
+            column: defect.column.to_owned(),
+            byte: None,
+            code: defect.code,
+            expected: defect.expected.to_owned(),
+            found: defect.found.clone(),
+            message_zh: defect.message_zh.clone(),
+            action_zh: defect.action_zh.to_owned(),
+        }
+    }
+}
+
+/// What is known of the return files of a batch, this one included.
+#[derive(Clone, Debug, Default)]
+pub struct Answered {
+    /// Parts so far, with the mark of the final one.
+    pub parts: Vec<(u32, bool)>,
+    /// Sequences without an answer, after this file.
+    pub unanswered: Vec<(u32, i64)>,
+    /// The missing rows were noted before.
+    pub noted: bool,
+}
+
+/// The moves of the batch before its rows: a return is evidence that it was sent; a file code may end it.
+pub fn open_batch(state: BatchState, file: &ReturnFile) -> Vec<BatchEvent> {
+    let mut events = Vec::new();
+    if matches!(state, BatchState::Released | BatchState::Sending) {
+        events.push(BatchEvent::Delivered);
+    }
+    match file.answer {
+        Some(FileAnswer::DuplicateBatch) => events.push(BatchEvent::InDoubt),
+        Some(FileAnswer::Rejected) => events.push(BatchEvent::Rejected),
+        _ if !matches!(state, BatchState::Complete | BatchState::FileRejected | BatchState::Cancelled) => {
+            events.push(BatchEvent::Accepted);
+        }
+        _ => {}
+    }
+    events
+}
+
+/// After the last row: complete when the final file and all before it are in and everything is answered.
+pub fn close_batch(book: &BatchBook, answered: &Answered, out: &mut Changeset) {
+    let Some(last) = answered.parts.iter().filter(|(_, is_final)| *is_final).map(|(part, _)| *part).max() else {
+        return;
+    };
+    let all_in = (1..=last).all(|part| answered.parts.iter().any(|(there, _)| *there == part));
+    if !all_in {
+        return;
+    }
+    if answered.unanswered.is_empty() {
+        if matches!(book.batch.state, BatchState::Complete | BatchState::FileRejected | BatchState::Cancelled) {
+            return;
+        }
+        return out.batches.push((book.batch.number, BatchEvent::Completed));
+    }
+    if answered.noted {
+        return;
+    }
+    for (sequence, participant) in &answered.unanswered {
+        out.opened.push(NewException {
+            class: Class::MissingRow,
+            participant: Some(crate::domain::ids::IdNumber::from_key(*participant)),
+            fee_year: Some(book.batch.fee_year),
+            instruction: Some(crate::domain::ids::InstructionNumber { batch: book.batch.number, sequence: *sequence }),
+            line: None,
+            amount: Money::ZERO,
+            posting: None,
+            reason: "the final return file is in and has no row for it".to_owned(),
+        });
+    }
+}

@@ -1,0 +1,82 @@
+//! Validate: a sound file is not yet a right one. Name, header and batch must agree before any row counts.
+
+use crate::domain::instruction::BatchState;
+use crate::domain::returns::FileAnswer;
+use crate::format::decode::Decoded;
+use crate::format::names::NameParts;
+use crate::format::role::Role;
+use crate::pipeline::book::BatchLine;
+use crate::pipeline::emit::Finding;
+use crate::pipeline::matching::ReturnFile;
+use std::collections::BTreeMap;
+
+/// What contradicts the batch that a return file answers; nothing of such a file takes effect.
+pub fn validate(
+    file: &ReturnFile,
+    decoded: &Decoded<'_>,
+    name: &NameParts,
+    batch: &BatchLine,
+    header: &BTreeMap<String, String>,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut expect = |column: &'static str, zh: &str, expected: String, there: Option<String>| {
+        if let Some(there) = there.filter(|there| *there != expected) {
+            found.push(contradiction(column, zh, expected, there));
+        }
+    };
+    expect("batch", "批次号", batch.number.to_string(), decoded.value(Role::Batch));
+    expect("fee_year", "费款所属年度", batch.fee_year.to_string(), decoded.value(Role::FeeYear));
+    expect("part_no", "回执序号", file.part.to_string(), name.part.map(|part| part.to_string()));
+    for (key, value) in header {
+        expect("header", "文件头", value.clone(), decoded.bank_value(key));
+    }
+    found.extend(wrong_state(file, batch));
+    if file.answer == Some(FileAnswer::Accepted)
+        && file.rows.is_empty()
+        && file.strangers.is_empty()
+        && decoded.header.is_none()
+    {
+        found.push(empty());
+    }
+    found
+}
+
+fn contradiction(column: &'static str, zh: &str, expected: String, found: String) -> Finding {
+    Finding {
+        column: column.to_owned(),
+        code: "contradicts-batch",
+        message_zh: format!("{zh}与批次不符：应为 {expected}，文件为 {found}"),
+        action_zh: "请核对后重新提供该批次的回盘文件".to_owned(),
+        expected,
+        found,
+        ..Finding::default()
+    }
+}
+
+/// A return for a batch that was never released cannot be an answer to it.
+fn wrong_state(file: &ReturnFile, batch: &BatchLine) -> Option<Finding> {
+    let refuses = file.answer != Some(FileAnswer::Accepted);
+    let answered = matches!(batch.state, BatchState::Accepted | BatchState::Complete);
+    let late = refuses && (answered || batch.state == BatchState::FileRejected);
+    let dead = matches!(batch.state, BatchState::Drafted | BatchState::Cancelled) && refuses;
+    (batch.state == BatchState::Drafted || late || dead).then(|| Finding {
+        column: "batch".to_owned(),
+        code: "batch-state",
+        expected: "a batch that was sent and not answered otherwise".to_owned(),
+        found: batch.state.word().to_owned(),
+        message_zh: format!("该批次当前状态为 {}，不能接受此回盘", batch.state.word()),
+        action_zh: "请与经办机构核对批次".to_owned(),
+        ..Finding::default()
+    })
+}
+
+fn empty() -> Finding {
+    Finding {
+        code: "no-rows",
+        expected: "one row an instruction".to_owned(),
+        found: "no rows".to_owned(),
+        message_zh: "回盘文件没有明细".to_owned(),
+        action_zh: "请重新提供完整的回盘文件".to_owned(),
+        ..Finding::default()
+    }
+}

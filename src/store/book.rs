@@ -55,7 +55,7 @@ pub fn batch_book(
     id: i64,
     batch: BatchLine,
     sequences: RangeInclusive<u32>,
-    needs: impl Fn(&BatchLine, u32, &Line) -> bool,
+    mut needs: impl FnMut(&BatchLine, u32, &Line) -> bool,
 ) -> Result<BatchBook> {
     let accounts = Accounts::load(conn)?;
     let first = *sequences.start();

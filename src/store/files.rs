@@ -2,8 +2,11 @@
 
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::ids::IdNumber;
-use crate::domain::participant::{Category, DistrictCode, Participant, Payer, Status};
+use crate::domain::participant::{DistrictCode, Participant, Payer, Status};
 use crate::store::chain::Txn;
+use crate::pipeline::book::BatchLine;
+use crate::pipeline::lists::Recognised;
+use crate::store::apply::range;
 use crate::store::{Result, book, bulk, date, day, words};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
@@ -71,17 +74,6 @@ pub struct ListVersion {
     pub as_of: Option<Date>,
 }
 
-/// A recognition in force within a list's scope.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// Whom.
-    pub id: IdNumber,
-    /// As what.
-    pub category: Category,
-    /// The name on the list.
-    pub name: String,
-}
-
 /// A file of this content from this sender that took effect before: its number and state.
 pub fn known(conn: &Connection, sender: &str, kind: &str, sha256: &[u8; 32]) -> Result<Option<(i64, FileState)>> {
     let mut statement = conn.prepare_cached(
@@ -98,22 +90,33 @@ pub fn roster_in_force(conn: &Connection) -> Result<Option<[u8; 32]>> {
     Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// The version in force of a scope: newest `as_of`, else newest arrival.
-pub fn list_in_force(conn: &Connection, scope: &ListVersion) -> Result<Option<(i64, Option<Date>, [u8; 32])>> {
+/// The list version in force of a scope: its file, its `as_of`, the digest of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct InForce {
+    /// Number of the file.
+    pub file: i64,
+    /// 数据日期.
+    pub as_of: Option<Date>,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+}
+
+/// The version in force of a scope: the newest that was accepted.
+pub fn list_in_force(conn: &Connection, scope: &ListVersion) -> Result<Option<InForce>> {
     let mut statement = conn.prepare_cached(
         "SELECT l.file, l.as_of, f.sha256 FROM list l JOIN file f ON f.id = l.file
          WHERE l.payer = ?1 AND l.district = ?2 AND l.year = ?3 ORDER BY l.file DESC LIMIT 1",
     )?;
     let found = statement
         .query_row((scope.payer as i64, scope.district.as_str(), scope.year), |row| {
-            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(date), row.get(2)?))
+            Ok(InForce { file: row.get(0)?, as_of: row.get::<_, Option<i64>>(1)?.map(date), sha256: row.get(2)? })
         })
         .optional()?;
     Ok(found)
 }
 
 /// Recognitions in force of a scope, by person and category.
-pub fn listed(conn: &Connection, scope: &ListVersion) -> Result<Vec<Listed>> {
+pub fn listed(conn: &Connection, scope: &ListVersion) -> Result<Vec<Recognised>> {
     let mut statement = conn.prepare_cached(
         "SELECT participant, category, name FROM recognition INDEXED BY recognition_scope
          WHERE payer = ?1 AND district = ?2 AND year = ?3",
@@ -157,6 +160,76 @@ pub fn planned_years(conn: &Connection) -> Result<Vec<FeeYear>> {
     let mut statement = conn.prepare_cached("SELECT DISTINCT fee_year FROM plan ORDER BY fee_year")?;
     let years = statement.query_map([], |row| row.get(0))?;
     Ok(years.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Something decided and not yet published: number, folder below `drops/`, name, bytes.
+pub type Unsent = (i64, String, String, Vec<u8>);
+
+/// What is decided and not yet published, oldest first.
+pub fn outbox(conn: &Connection) -> Result<Vec<Unsent>> {
+    let mut statement = conn.prepare_cached("SELECT id, folder, name, bytes FROM outbox ORDER BY id")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+impl crate::store::Store {
+    /// Something of the outbox is seen to be out.
+    pub fn published(&self, id: i64) -> Result<()> {
+        self.connection().prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;
+        Ok(())
+    }
+}
+
+/// The batch that a bank's request file carried.
+pub fn batch_of_file(conn: &Connection, bank: u8, request: &str) -> Result<Option<(i64, BatchLine)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, number, bank, fee_year, debit_on, drafted_on, count, amount, state, sha256, file
+         FROM batch WHERE bank = ?1 AND file = ?2 ORDER BY id DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row((bank, request), book::batch_line).optional()?)
+}
+
+/// Return files of a batch so far: part and mark of the final one.
+pub fn parts(conn: &Connection, batch: i64) -> Result<Vec<(u32, bool)>> {
+    let mut statement = conn.prepare_cached("SELECT part, is_final FROM batch_part WHERE batch = ?1")?;
+    let rows = statement.query_map([batch], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Instructions of a batch that wait for their answer: sequence and participant.
+pub fn unanswered(conn: &Connection, batch: i64) -> Result<Vec<(u32, i64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT i.id & ((1 << 27) - 1), i.participant FROM instruction_state s JOIN instruction i ON i.id = s.id
+         WHERE s.id BETWEEN ?1 AND ?2 AND s.state = 2",
+    )?;
+    let rows = statement.query_map(range(batch), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether the missing rows of a batch were noted before.
+pub fn missing_noted(conn: &Connection, batch: i64) -> Result<bool> {
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM exception WHERE class = 'missing-row' AND instruction BETWEEN ?1 AND ?2")?;
+    Ok(statement.exists(range(batch))?)
+}
+
+/// Rows of a file taken in chunks that are committed.
+pub fn progress_of(conn: &Connection, file: i64) -> Result<usize> {
+    let mut statement = conn.prepare_cached("SELECT progress FROM file WHERE id = ?1")?;
+    let rows: i64 = statement.query_row([file], |row| row.get(0))?;
+    Ok(rows as usize)
+}
+
+/// The newest recognition year of a sender's lists: what an empty list speaks of.
+pub fn newest_list_year(conn: &Connection, payer: Payer, district: DistrictCode) -> Result<Option<i16>> {
+    let mut statement = conn.prepare_cached("SELECT max(year) FROM list WHERE payer = ?1 AND district = ?2")?;
+    Ok(statement.query_row((payer as i64, district.as_str()), |row| row.get(0))?)
+}
+
+/// What stands behind a posting's text key, where it is known.
+pub fn content_behind(conn: &Connection, key: &str) -> Result<Option<[u8; 32]>> {
+    let mut statement = conn.prepare_cached("SELECT digest FROM posting_key WHERE key = ?1")?;
+    Ok(statement.query_row([key], |row| row.get(0)).optional()?)
 }
 
 impl Txn<'_> {
@@ -244,7 +317,7 @@ impl Txn<'_> {
     }
 
     /// Adds a recognition, or changes the name that its list gives.
-    pub fn recognise(&self, scope: &ListVersion, row: &Listed, file: i64, line: u32, on: Date) -> Result<()> {
+    pub fn recognise(&self, scope: &ListVersion, row: &Recognised, file: i64, line: u32, on: Date) -> Result<()> {
         self.tx.prepare_cached("INSERT OR REPLACE INTO recognition VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
             (
                 row.id.key(),
@@ -261,7 +334,7 @@ impl Txn<'_> {
     }
 
     /// Drops a recognition: the newest version of its list does not have it (R7).
-    pub fn drop_recognition(&self, scope: &ListVersion, row: &Listed, file: i64, on: Date) -> Result<()> {
+    pub fn drop_recognition(&self, scope: &ListVersion, row: &Recognised, file: i64, on: Date) -> Result<()> {
         self.tx
             .prepare_cached(
                 "DELETE FROM recognition
@@ -271,7 +344,7 @@ impl Txn<'_> {
         self.note_change(scope, row, false, file, on)
     }
 
-    fn note_change(&self, scope: &ListVersion, row: &Listed, added: bool, file: i64, on: Date) -> Result<()> {
+    fn note_change(&self, scope: &ListVersion, row: &Recognised, added: bool, file: i64, on: Date) -> Result<()> {
         self.tx
             .prepare_cached(
                 "INSERT INTO recognition_change

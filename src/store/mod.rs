@@ -13,7 +13,7 @@ mod words;
 pub use apply::{Applied, EX_POST_STATES};
 pub use batches::{NewBatch, NewInstruction, ZeroRow};
 pub use chain::{Act, Txn};
-pub use files::{Arrived, FileState, ListVersion, Listed};
+pub use files::{Arrived, FileState, ListVersion};
 
 use crate::domain::calendar::Date;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};

@@ -1,0 +1,202 @@
+//! Receipts (回执): what became of a drop file, for machines and for the people who sent it.
+
+use crate::config::Config;
+use crate::daemon::bureau::{Bureau, Step};
+use crate::domain::participant::{BankNumber, DistrictCode, Payer};
+use crate::pipeline::emit::Finding;
+use crate::store::{FileState, Txn};
+use crate::transport::place::{publish, sanitised};
+use crate::transport::{Error, hex};
+use serde::Serialize;
+use std::ffi::OsStr;
+
+/// Who sent a drop file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A department of a district.
+    Department(Payer, DistrictCode),
+    /// The bureau itself.
+    Bureau,
+    /// An entrusted bank: number and key.
+    Bank(BankNumber, String),
+}
+
+impl Sender {
+    /// Reads `payer/district`, `bureau`, or a bank's key, as `--from` and exports write them.
+    pub fn parse(config: &Config, text: &str) -> Option<Sender> {
+        if text == "bureau" {
+            return Some(Sender::Bureau);
+        }
+        if let Some((payer, district)) = text.split_once('/') {
+            return Some(Sender::Department(Payer::parse(payer)?, config.districts.code(district)?));
+        }
+        config.banks.iter().find(|bank| bank.key == text).map(|bank| Sender::Bank(bank.number, bank.key.clone()))
+    }
+
+    /// The text of exports.
+    pub fn text(&self) -> String {
+        match self {
+            Sender::Department(payer, district) => format!("{}/{district}", payer.word()),
+            Sender::Bureau => "bureau".to_owned(),
+            Sender::Bank(_, key) => key.clone(),
+        }
+    }
+
+    /// The sender's folder below `drops/`.
+    pub fn folder(&self) -> String {
+        match self {
+            Sender::Department(..) => format!("departments/{}", self.text()),
+            Sender::Bureau => "bureau".to_owned(),
+            Sender::Bank(_, key) => format!("banks/{key}"),
+        }
+    }
+
+    /// Where its receipts go, below `drops/`: a bank's to the bureau, unless it wants them.
+    fn receipts(&self, config: &Config) -> String {
+        match self {
+            Sender::Bank(number, key) if !config.bank(*number).is_some_and(|bank| bank.receipts) => {
+                format!("bureau/out/receipts/{key}")
+            }
+            _ => format!("{}/out", self.folder()),
+        }
+    }
+}
+
+/// What became of a drop file.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Our number of the file.
+    pub file: i64,
+    /// Its name, printable.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Its kind.
+    pub kind: String,
+    /// Who sent it.
+    pub from: Sender,
+    /// Its final state.
+    pub state: FileState,
+    /// Rows that took effect.
+    pub accepted: u64,
+    /// Rows refused.
+    pub refused: u64,
+    /// What is wrong with it, row by row.
+    pub findings: Vec<Finding>,
+    /// What else the sender should know.
+    pub notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    file: i64,
+    name: &'a str,
+    sha256: String,
+    kind: &'a str,
+    from: String,
+    state: &'a str,
+    accepted: u64,
+    refused: u64,
+    rows: Vec<ShownRow<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ShownRow<'a> {
+    row: Option<u64>,
+    column: &'a str,
+    byte: Option<u64>,
+    code: &'a str,
+    expected: &'a str,
+    found: &'a str,
+    message_zh: &'a str,
+    action_zh: &'a str,
+}
+
+impl Receipt {
+    /// True where a person should look: quarantined, or rows refused.
+    pub fn has_findings(&self) -> bool {
+        self.state == FileState::Quarantined || self.refused > 0
+    }
+
+    /// The receipt for machines.
+    pub fn json(&self) -> serde_json::Value {
+        let rows = self.findings.iter().map(|finding| ShownRow {
+            row: finding.row,
+            column: &finding.column,
+            byte: finding.byte,
+            code: finding.code,
+            expected: &finding.expected,
+            found: &finding.found,
+            message_zh: &finding.message_zh,
+            action_zh: &finding.action_zh,
+        });
+        let shown = Shown {
+            file: self.file,
+            name: &self.name,
+            sha256: hex(&self.sha256),
+            kind: &self.kind,
+            from: self.from.text(),
+            state: self.state.word(),
+            accepted: self.accepted,
+            refused: self.refused,
+            rows: rows.collect(),
+            notes: &self.notes,
+        };
+        serde_json::to_value(shown).expect("a receipt is plain text and numbers")
+    }
+
+    /// The receipt for people.
+    pub fn text(&self) -> String {
+        let state = match self.state {
+            FileState::Processed => "已处理",
+            FileState::Duplicate => "重复文件，未再处理",
+            FileState::Quarantined => "已隔离，未产生任何变动",
+            FileState::Arrived | FileState::Claimed => "处理中",
+        };
+        let mut text = format!(
+            "回执\n文件：{}\n摘要：{}\n结果：{state}\n接受：{} 行　退回：{} 行\n",
+            self.name,
+            hex(&self.sha256),
+            self.accepted,
+            self.refused
+        );
+        for note in &self.notes {
+            text.push_str(&format!("说明：{note}\n"));
+        }
+        for finding in &self.findings {
+            let place = finding.row.map_or("全文件".to_owned(), |row| format!("第 {row} 行"));
+            let byte = finding.byte.map_or(String::new(), |byte| format!("第 {byte} 字节 "));
+            text.push_str(&format!("{place} {byte}{}：{}。{}\n", finding.column, finding.message_zh, finding.action_zh));
+        }
+        text
+    }
+
+    /// Puts the receipt into the outbox, in the transaction that it speaks of.
+    pub fn post(&self, txn: &Txn<'_>, config: &Config) -> crate::store::Result<()> {
+        let folder = self.from.receipts(config);
+        let stem = format!("{}.{}", sanitised(OsStr::new(&self.name)), &hex(&self.sha256)[..8]);
+        let json = serde_json::to_vec_pretty(&self.json()).expect("a receipt is plain text and numbers");
+        txn.post_out(&folder, &format!("{stem}.receipt.json"), &json)?;
+        txn.post_out(&folder, &format!("{stem}.receipt.txt"), self.text().as_bytes())
+    }
+}
+
+/// Publishes what is decided and not yet out. Safe to do again: what is there stays as it is.
+pub fn flush_outbox(bureau: &mut Bureau) -> Step<usize> {
+    let waiting = crate::store::files::outbox(bureau.store.connection())?;
+    for (id, folder, name, bytes) in &waiting {
+        let folder = bureau.config.drops.join(folder);
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            path: folder.display().to_string(),
+            action: "make the folder",
+            source,
+        })?;
+        match publish(&folder, OsStr::new(name), bytes) {
+            // The first receipt of these bytes stands: a repeat says nothing new.
+            Ok(_) | Err(Error::Taken { .. }) => bureau.store.published(*id)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(waiting.len())
+}

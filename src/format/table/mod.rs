@@ -56,7 +56,7 @@ impl Table {
             [0xD0, 0xCF, 0x11, 0xE0, ..] => Err(old_excel()),
             _ => csv::read(bytes),
         };
-        table.map_err(|fault| TableFault { file: name.to_owned(), ..fault })
+        table.map_err(|fault| TableFault { file: name.into(), ..fault })
     }
 
     /// All rows, in the order of the file.
@@ -241,14 +241,16 @@ impl Builder {
 }
 
 /// The word of a row that sums up or signs the table. Such a row identifies nobody: a person is never left out.
-fn total_or_footer<'a>(kind: TableKind, sources: &[usize], columns: &[Column], cells: &'a Cells) -> Option<&'a str> {
+fn total_or_footer(kind: TableKind, sources: &[usize], columns: &[Column], cells: &Cells) -> Option<&'static str> {
     let key = if kind.has(Column::IdNumber) { Column::IdNumber } else { Column::Reference };
     let place = columns.iter().position(|column| *column == key)?;
     let identifies = cells.get(sources[place]);
     let first = cells.iter().find(|cell| !cell.is_empty())?;
+    if !identifies.is_empty() && identifies != first {
+        return None;
+    }
     let bare: String = first.chars().filter(|c| !c.is_whitespace()).collect();
-    let word = CLOSING_WORDS.iter().find(|word| bare.starts_with(**word))?;
-    (identifies.is_empty() || identifies == first).then_some(word)
+    CLOSING_WORDS.iter().find(|word| bare.starts_with(**word)).copied()
 }
 
 /// How the rows begin that sum up or sign a table.

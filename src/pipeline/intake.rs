@@ -46,11 +46,11 @@ pub struct RowDefect {
 #[derive(Clone, Copy)]
 pub struct Words<'a> {
     /// A district by code or name.
-    pub district: &'a dyn Fn(&str) -> Option<DistrictCode>,
+    pub district: &'a (dyn Fn(&str) -> Option<DistrictCode> + Sync),
     /// An entrusted bank by key or name.
-    pub bank: &'a dyn Fn(&str) -> Option<BankNumber>,
+    pub bank: &'a (dyn Fn(&str) -> Option<BankNumber> + Sync),
     /// Whether an identity number may begin with these six digits.
-    pub knows_area: &'a dyn Fn(i64) -> bool,
+    pub knows_area: &'a (dyn Fn(i64) -> bool + Sync),
     /// Business date of arrival.
     pub arrived: Date,
 }

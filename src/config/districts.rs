@@ -33,11 +33,6 @@ impl Districts {
         self.names.get(&code).map(String::as_str)
     }
 
-    /// Every district with its name, by code.
-    pub fn all(&self) -> impl Iterator<Item = (DistrictCode, &str)> {
-        self.names.iter().map(|(code, name)| (*code, name.as_str()))
-    }
-
     /// Whether an identity number may begin with this area code: a district here, past or present, or any area of
     /// another province. Areas are those of first issue and never change, so an unknown one is only worth a warning.
     pub fn knows_area(&self, area: i64) -> bool {
@@ -162,7 +157,7 @@ mod tests {
         for text in ["500199", "忠", "新区", "", "江北县", "火星区"] {
             assert_eq!(districts.code(text), None, "{text}");
         }
-        assert_eq!(districts.all().count(), 40);
+        assert_eq!(districts.names.len(), 40);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use source::{Place, Problem, Source};
 use crate::domain::calendar::{Time, WorkingDays};
 use crate::domain::participant::{BankNumber, DistrictCode, Payer};
 use crate::domain::policy::Policies;
-use raw::{RawBank, RawConfig, RawExpectedList};
+use raw::{RawBank, RawConfig, RawDistrict, RawExpectedList};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use source::Reader;
@@ -200,13 +200,7 @@ struct Fixed {
 /// A value that cannot be read becomes a placeholder here: with a problem noted, the whole is thrown away.
 impl Reader<'_> {
     fn config(&mut self, raw: RawConfig, mut districts: Districts, fixed: Fixed) -> Config {
-        for district in &raw.district {
-            let name = self.parse(&district.name, "a name", filled);
-            let code = self.parse(&district.code, districts::CODE, DistrictCode::parse);
-            if let (Some(code), Some(name)) = (code, name) {
-                districts.add(code, &name);
-            }
-        }
+        self.add_districts(&raw.district, &mut districts);
         let expected_lists = self.expected_lists(&raw.expected_list, &districts);
         let banks = self.banks(raw.bank);
         Config {
@@ -229,6 +223,19 @@ impl Reader<'_> {
             policies: fixed.policies,
             working_days: fixed.working_days,
             digest: fixed.digest,
+        }
+    }
+
+    fn add_districts(&mut self, raw: &[RawDistrict], districts: &mut Districts) {
+        let mut seen = BTreeSet::new();
+        for district in raw {
+            let name = self.parse(&district.name, "a name", filled);
+            let code = self.parse(&district.code, districts::CODE, DistrictCode::parse);
+            let (Some(code), Some(name)) = (code, name) else { continue };
+            if !seen.insert(code) {
+                self.refuse(&district.code, format!("district {code} stands twice"));
+            }
+            districts.add(code, &name);
         }
     }
 
@@ -261,11 +268,11 @@ impl Reader<'_> {
     }
 
     fn banks(&mut self, raw: Vec<RawBank>) -> Vec<Bank> {
-        let mut words = BTreeSet::new();
+        let mut words = BTreeMap::new();
         let mut numbers = BTreeSet::new();
-        for bank in &raw {
+        for (place, bank) in raw.iter().enumerate() {
             for word in bank.names.iter().chain([&bank.key]) {
-                if !words.insert(word.get_ref().trim().to_owned()) {
+                if *words.entry(word.get_ref().trim().to_owned()).or_insert(place) != place {
                     self.refuse(word, format!("expected a word of one bank only, found \"{}\" twice", word.get_ref()));
                 }
             }

@@ -46,11 +46,11 @@ pub struct RowDefect {
 #[derive(Clone, Copy)]
 pub struct Words<'a> {
     /// A district by code or name.
-    pub district: &'a dyn Fn(&str) -> Option<DistrictCode>,
+    pub district: &'a (dyn Fn(&str) -> Option<DistrictCode> + Sync),
     /// An entrusted bank by key or name.
-    pub bank: &'a dyn Fn(&str) -> Option<BankNumber>,
+    pub bank: &'a (dyn Fn(&str) -> Option<BankNumber> + Sync),
     /// Whether an identity number may begin with these six digits.
-    pub knows_area: &'a dyn Fn(i64) -> bool,
+    pub knows_area: &'a (dyn Fn(i64) -> bool + Sync),
     /// Business date of arrival.
     pub arrived: Date,
 }
@@ -93,7 +93,7 @@ pub struct PaymentRow {
 pub struct Roster<'a> {
     table: &'a Table,
     words: Words<'a>,
-    /// Rows that repeat an earlier one word for word in meaning.
+    /// Rows that say what an earlier one says.
     repeated: HashSet<u32>,
     /// Rows of one person that contradict each other.
     contradicting: HashSet<u32>,
@@ -115,7 +115,10 @@ impl<'a> Roster<'a> {
 
     fn compare(&mut self, same: &[(IdNumber, usize)]) {
         let rows: Vec<Row<'_>> = same.iter().map(|(_, index)| self.table.row(*index)).collect();
-        let read = |row: &Row<'_>| participant(&mut Reader::new(*row, self.words));
+        let read = |row: &Row<'_>| {
+            let mut reader = Reader::new(*row, self.words);
+            participant(&mut reader).filter(|_| reader.defects.is_empty())
+        };
         let numbers = rows.iter().map(Row::number);
         let first = read(&rows[0]);
         if first.is_some() && rows[1..].iter().all(|row| read(row) == first) {

@@ -3,17 +3,17 @@
 //! The separators, quotes and line ends are ASCII below 0x30, or `;` (0x3B) and never the second or a later byte of a
 //! GB18030 character (0x30 to 0x39, 0x40 and above): these bytes may be split before they are decoded.
 
-use super::{Builder, Cells, Table, TableFault};
+use super::{Builder, Cells, Table, TableFault, TableKind};
 use encoding_rs::{DecoderResult, GB18030};
 use std::borrow::Cow;
 
 /// Reads a CSV file.
-pub(super) fn read(bytes: &[u8]) -> Result<Table, TableFault> {
+pub(super) fn read(bytes: &[u8], kinds: &[TableKind]) -> Result<Table, TableFault> {
     let mut csv = Csv { bytes, at: 0, line: 1, line_start: 0, charset: Charset::Utf8, separator: b',' };
     csv.charset = csv.charset()?;
     csv.at = bom_length(bytes);
-    csv.separator = csv.separator();
-    let mut builder = Builder::default();
+    csv.separator = csv.separator(kinds);
+    let mut builder = Builder::new(kinds);
     csv.feed(&mut builder)?;
     builder.finish()
 }
@@ -54,9 +54,9 @@ impl<'a> Csv<'a> {
     }
 
     /// The separator by which most headings are known.
-    fn separator(&self) -> u8 {
+    fn separator(&self, kinds: &[TableKind]) -> u8 {
         let score = |separator: &u8| {
-            let mut builder = Builder::default();
+            let mut builder = Builder::new(kinds);
             let mut csv = Csv { separator: *separator, ..self.clone() };
             let mut cells = Cells::default();
             while builder.table.is_none() && matches!(csv.record(&mut cells), Ok(true)) {
@@ -70,7 +70,7 @@ impl<'a> Csv<'a> {
         [b';', b'\t', b','].into_iter().max_by_key(score).expect("there are three")
     }
 
-    fn feed(&mut self, builder: &mut Builder) -> Result<(), TableFault> {
+    fn feed(&mut self, builder: &mut Builder<'_>) -> Result<(), TableFault> {
         let mut cells = Cells::default();
         loop {
             let number = self.line;

@@ -6,19 +6,19 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFault {
     /// Name of the file.
-    pub file: String,
+    pub file: Box<str>,
     /// Stable word.
     pub code: &'static str,
     /// Row of their file, from 1.
     pub row: Option<u32>,
     /// Byte in that row, from 1.
-    pub byte: Option<usize>,
+    pub byte: Option<u32>,
     /// What should have been there.
-    pub expected: String,
+    pub expected: Box<str>,
     /// What was there; never a person's data.
-    pub found: String,
+    pub found: Box<str>,
     /// For the sender: what is wrong.
-    pub message_zh: String,
+    pub message_zh: Box<str>,
     /// For the sender: what to do.
     pub action_zh: &'static str,
 }
@@ -26,13 +26,13 @@ pub struct TableFault {
 impl TableFault {
     pub(super) fn new(
         code: &'static str,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        message_zh: impl Into<String>,
+        expected: impl Into<Box<str>>,
+        found: impl Into<Box<str>>,
+        message_zh: impl Into<Box<str>>,
         action_zh: &'static str,
     ) -> TableFault {
         TableFault {
-            file: String::new(),
+            file: Box::default(),
             code,
             row: None,
             byte: None,
@@ -44,7 +44,7 @@ impl TableFault {
     }
 
     pub(super) fn at(self, row: u32, byte: usize) -> TableFault {
-        TableFault { row: Some(row), byte: Some(byte), ..self }
+        TableFault { row: Some(row), byte: u32::try_from(byte).ok(), ..self }
     }
 
     pub(super) fn at_row(self, row: u32) -> TableFault {

@@ -51,12 +51,17 @@ pub struct Row<'a> {
 impl Table {
     /// Reads the bytes of a file; its name serves the messages only.
     pub fn read(bytes: &[u8], name: &str) -> Result<Table, TableFault> {
+        Table::read_as(bytes, name, &TableKind::EVERY)
+    }
+
+    /// Reads a file that can only be of these kinds, because of the folder it came through.
+    pub fn read_as(bytes: &[u8], name: &str, kinds: &[TableKind]) -> Result<Table, TableFault> {
         let table = match bytes {
-            [b'P', b'K', 3, 4, ..] => xlsx::read(bytes),
+            [b'P', b'K', 3, 4, ..] => xlsx::read(bytes, kinds),
             [0xD0, 0xCF, 0x11, 0xE0, ..] => Err(old_excel()),
-            _ => csv::read(bytes),
+            _ => csv::read(bytes, kinds),
         };
-        table.map_err(|fault| TableFault { file: name.to_owned(), ..fault })
+        table.map_err(|fault| TableFault { file: name.into(), ..fault })
     }
 
     /// All rows, in the order of the file.
@@ -138,8 +143,8 @@ fn unwrapped(cell: &str) -> &str {
 }
 
 /// Takes rows as they come, finds the heading, keeps the rest.
-#[derive(Default)]
-struct Builder {
+struct Builder<'k> {
+    kinds: &'k [TableKind],
     /// Places in the file of the known columns, once the heading was found.
     sources: Vec<usize>,
     table: Option<Table>,
@@ -148,7 +153,11 @@ struct Builder {
     rows_before: u32,
 }
 
-impl Builder {
+impl<'k> Builder<'k> {
+    fn new(kinds: &'k [TableKind]) -> Builder<'k> {
+        Builder { kinds, sources: Vec::new(), table: None, nearest: None, rows_before: 0 }
+    }
+
     fn row(&mut self, number: u32, cells: &Cells) -> Result<(), TableFault> {
         if cells.text.is_empty() {
             return Ok(());
@@ -171,7 +180,7 @@ impl Builder {
         let found: Vec<(usize, Column)> =
             cells.iter().enumerate().filter_map(|(place, cell)| Some((place, Column::parse(cell)?))).collect();
         let columns: Vec<Column> = found.iter().map(|(_, column)| *column).collect();
-        match TableKind::detect(&columns) {
+        match TableKind::detect(&columns, self.kinds) {
             Some(kind) => self.table = Some(self.heading(number, kind, &found, cells)?),
             None if self.nearest.as_ref().is_none_or(|(_, best)| best.len() < columns.len()) => {
                 self.nearest = Some((number, columns));
@@ -214,8 +223,10 @@ impl Builder {
     }
 
     fn no_heading(&self) -> TableFault {
-        match &self.nearest {
-            Some((number, columns)) if columns.len() >= 2 => missing(columns).at_row(*number),
+        let nearest = self.nearest.as_ref().filter(|(_, columns)| columns.len() >= 2);
+        let meant = nearest.and_then(|(_, columns)| TableKind::nearest(columns, self.kinds));
+        match (nearest, meant) {
+            (Some((number, columns)), Some(kind)) => missing(kind, columns).at_row(*number),
             _ => TableFault::new(
                 "no-heading",
                 format!("a heading within the first {MOST_ROWS_BEFORE_HEADING} rows"),
@@ -241,14 +252,16 @@ impl Builder {
 }
 
 /// The word of a row that sums up or signs the table. Such a row identifies nobody: a person is never left out.
-fn total_or_footer<'a>(kind: TableKind, sources: &[usize], columns: &[Column], cells: &'a Cells) -> Option<&'a str> {
+fn total_or_footer(kind: TableKind, sources: &[usize], columns: &[Column], cells: &Cells) -> Option<&'static str> {
     let key = if kind.has(Column::IdNumber) { Column::IdNumber } else { Column::Reference };
     let place = columns.iter().position(|column| *column == key)?;
     let identifies = cells.get(sources[place]);
     let first = cells.iter().find(|cell| !cell.is_empty())?;
+    if !identifies.is_empty() && identifies != first {
+        return None;
+    }
     let bare: String = first.chars().filter(|c| !c.is_whitespace()).collect();
-    let word = CLOSING_WORDS.iter().find(|word| bare.starts_with(**word))?;
-    (identifies.is_empty() || identifies == first).then_some(word)
+    CLOSING_WORDS.iter().find(|word| bare.starts_with(**word)).copied()
 }
 
 /// How the rows begin that sum up or sign a table.
@@ -262,14 +275,13 @@ fn shortened(heading: &str) -> String {
     heading.chars().take(20).collect()
 }
 
-fn missing(columns: &[Column]) -> TableFault {
-    let kind = TableKind::nearest(columns);
+fn missing(kind: TableKind, columns: &[Column]) -> TableFault {
     let missing = kind.missing(columns);
     let words: Vec<_> = missing.iter().map(|column| column.word()).collect();
     let chinese: Vec<_> = missing.iter().map(|column| column.chinese()).collect();
     TableFault::new(
         "missing-column",
-        format!("columns {} of a {} table", words.join(", "), kind.word()),
+        format!("columns {} ({} table)", words.join(", "), kind.word()),
         "none",
         format!("{}表缺少栏目：{}", kind.chinese(), chinese.join("、")),
         "请补齐栏目后重新报送",
@@ -298,4 +310,30 @@ fn old_excel() -> TableFault {
 
 fn too_large(limit: &str) -> TableFault {
     TableFault::new("too-large", format!("at most {limit}"), "more", "文件过大", "请拆分为多个文件后重新报送")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_says_which_kinds_are_possible() {
+        let text = "id_number,name,district,tier,bank,account,category,recognized_year\n1,2,3,4,5,6,7,8\n";
+        let kind = |kinds: &[TableKind]| Table::read_as(text.as_bytes(), "x", kinds).map(|table| table.kind);
+        assert_eq!(kind(&TableKind::EVERY), Ok(TableKind::Participants));
+        assert_eq!(kind(&[TableKind::List]), Ok(TableKind::List));
+        let fault = kind(&[TableKind::ExpostPaid]).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "x:1: expected columns fee_year, amount, paid_on (expost-paid table), found none"
+        );
+    }
+
+    #[test]
+    fn a_row_gives_what_it_has() {
+        let table = Table::read("身份证号,缴费年度,金额,缴费日期\n,2018\n".as_bytes(), "x").unwrap();
+        let row = table.row(0);
+        assert_eq!((row.number(), row.get(Column::IdNumber), row.get(Column::FeeYear)), (2, None, Some("2018")));
+        assert_eq!((row.get(Column::PaidOn), row.get(Column::Name)), (None, None));
+    }
 }

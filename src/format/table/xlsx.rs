@@ -1,7 +1,7 @@
 //! XLSX: the first visible sheet that has a heading, cell by cell. What a workbook unpacks to is counted before it is
 //! trusted: a thousand bytes can claim gigabytes.
 
-use super::{Builder, Cells, Notice, Table, TableFault, too_large};
+use super::{Builder, Cells, Notice, Table, TableFault, TableKind, too_large};
 use calamine::{DataRef, ExcelDateTime, Reader, Sheet, SheetVisible, Xlsx};
 use std::fmt::Display;
 use std::io::{Cursor, Read, copy, sink};
@@ -10,14 +10,14 @@ use zip::ZipArchive;
 type Workbook<'a> = Xlsx<Cursor<&'a [u8]>>;
 
 /// Reads a workbook.
-pub(super) fn read(bytes: &[u8]) -> Result<Table, TableFault> {
-    vet(bytes)?;
+pub(super) fn read(bytes: &[u8], kinds: &[TableKind]) -> Result<Table, TableFault> {
+    vet(bytes, MOST_UNPACKED_BYTES)?;
     let mut workbook: Workbook<'_> = Xlsx::new(Cursor::new(bytes)).map_err(broken)?;
     let visible = |sheet: &&Sheet| sheet.visible == SheetVisible::Visible;
     let names: Vec<_> = workbook.sheets_metadata().iter().filter(visible).map(|sheet| sheet.name.clone()).collect();
     let mut first_fault = None;
     for name in &names {
-        match sheet(&mut workbook, name) {
+        match sheet(&mut workbook, name, kinds) {
             Ok(table) => return Ok(with_unread(table, &mut workbook, names.iter().filter(|other| *other != name))),
             Err(fault) => first_fault = first_fault.or(Some(fault)),
         }
@@ -27,9 +27,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Table, TableFault> {
 
 /// Unpacks every part once, into nothing, and counts. Also refuses a string table that announces more strings than it
 /// has bytes: the reader would make room for all of them at once.
-fn vet(bytes: &[u8]) -> Result<(), TableFault> {
+fn vet(bytes: &[u8], most_bytes: u64) -> Result<(), TableFault> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-    let mut left = MOST_UNPACKED_BYTES;
+    let mut left = most_bytes;
     for index in 0..archive.len() {
         let part = archive.by_index(index).map_err(broken)?;
         let is_strings = part.name().map_err(broken)?.to_ascii_lowercase().contains("sharedstrings");
@@ -57,9 +57,9 @@ fn announced_strings(xml: &[u8]) -> impl Iterator<Item = u64> {
     })
 }
 
-fn sheet(workbook: &mut Workbook<'_>, name: &str) -> Result<Table, TableFault> {
+fn sheet(workbook: &mut Workbook<'_>, name: &str, kinds: &[TableKind]) -> Result<Table, TableFault> {
     let mut reader = workbook.worksheet_cells_reader(name).map_err(broken)?;
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(kinds);
     let mut cells = Cells::default();
     let mut row = 0;
     while let Some(cell) = reader.next_cell().map_err(broken)? {
@@ -141,3 +141,23 @@ const MOST_COLUMNS: u32 = 256;
 const FIRST_INEXACT: f64 = 1e15;
 /// Excel's number of 1 January 10000.
 const AFTER_YEAR_9999: f64 = 2_958_466.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_unpacks_to_is_counted() {
+        let bytes = include_bytes!("../../../tests/data/tables/xlsx-roster/input.xlsx");
+        assert_eq!(vet(bytes, MOST_UNPACKED_BYTES), Ok(()));
+        assert_eq!(vet(bytes, 1_000).unwrap_err().code, "too-large");
+    }
+
+    #[test]
+    fn a_number_keeps_its_digits_or_shows_that_it_lost_them() {
+        for (number, text) in [(100.0, "100"), (70.5, "70.5"), (110_105_491_231_002.0, "110105491231002")] {
+            assert_eq!(text_of(&DataRef::Float(number)), text);
+        }
+        assert_eq!(text_of(&DataRef::Float(500_199_198_001_010_000.0)), "5.0019919800101E17");
+    }
+}

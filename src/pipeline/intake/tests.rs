@@ -61,3 +61,16 @@ fn rows_told<T: std::fmt::Debug>(intake: Intake<T>) -> String {
     }
     text
 }
+
+proptest::proptest! {
+    /// Whatever bytes arrive, reading ends with a table or a fault.
+    #[test]
+    fn hostile_bytes_are_only_refused(mut bytes: Vec<u8>, tail in "[\",;\t\r\n0-9X身份证号\\PC]{0,80}") {
+        told(&bytes, "x.csv");
+        bytes.splice(0..0, "身份证号,缴费年度,金额,缴费日期\n".bytes());
+        bytes.extend(tail.bytes());
+        told(&bytes, "x.csv");
+        let (gb18030, ..) = encoding_rs::GB18030.encode(&tail);
+        told(&gb18030, "x.csv");
+    }
+}

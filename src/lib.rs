@@ -5,3 +5,5 @@
 //! 1. [`domain`]: nouns and rules of the policy. Pure.
 
 pub mod domain;
+
+pub mod cli;

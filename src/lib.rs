@@ -15,6 +15,7 @@
 
 pub mod domain;
 
+<<<<<<< HEAD
 pub mod format;
 
 pub mod pipeline;
@@ -35,3 +36,6 @@ pub mod cli;
 
 #[cfg(test)]
 mod golden;
+=======
+pub mod cli;
+>>>>>>> demo

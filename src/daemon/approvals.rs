@@ -82,7 +82,10 @@ fn approve_plan(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step
 pub fn void<T>(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<T> {
     let act = order.act("void", format!("{} {}", approval.kind, approval.subject), approval.digest);
     bureau.store.transact(&act, |txn| txn.void(&approval.kind, &approval.subject))?;
-    refuse(format!("{} {} has changed since it was shown: the request is void, ask again", approval.kind, approval.subject))
+    refuse(format!(
+        "{} {} has changed since it was shown: the request is void, ask again",
+        approval.kind, approval.subject
+    ))
 }
 
 /// The batch that an approval is about.

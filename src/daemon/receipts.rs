@@ -167,7 +167,10 @@ impl Receipt {
         for finding in &self.findings {
             let place = finding.row.map_or("全文件".to_owned(), |row| format!("第 {row} 行"));
             let byte = finding.byte.map_or(String::new(), |byte| format!("第 {byte} 字节 "));
-            text.push_str(&format!("{place} {byte}{}：{}。{}\n", finding.column, finding.message_zh, finding.action_zh));
+            text.push_str(&format!(
+                "{place} {byte}{}：{}。{}\n",
+                finding.column, finding.message_zh, finding.action_zh
+            ));
         }
         text
     }
@@ -189,7 +192,7 @@ pub fn flush_outbox(bureau: &mut Bureau) -> Step<usize> {
         let folder = bureau.config.drops.join(folder);
         std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
             path: folder.display().to_string(),
-            action: "make the folder",
+            doing: "make the folder",
             source,
         })?;
         match publish(&folder, OsStr::new(name), bytes) {

@@ -153,7 +153,10 @@ fn withdraw(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -> Step<SendR
 fn send_one(bureau: &mut Bureau, batch: &BatchLine, folder: &Path, order: &Order) -> Step<SendReport> {
     let bytes = archived(&bureau.config.state, batch)?;
     if transport::sha256(&bytes) != batch.sha256 {
-        return refuse(format!("batch {}: the archived bytes are not those that were approved: nothing is sent", batch.number));
+        return refuse(format!(
+            "batch {}: the archived bytes are not those that were approved: nothing is sent",
+            batch.number
+        ));
     }
     let resumed = batch.state == BatchState::Sending;
     if !resumed {

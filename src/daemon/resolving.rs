@@ -132,9 +132,7 @@ fn write(
 fn confirm(txn: &Txn<'_>, class: Class, dossier: &Dossier) -> store::Result<()> {
     let Some(person) = &dossier.participant else { return Ok(()) };
     match class {
-        Class::NameDiffers => {
-            dossier.recognitions.iter().try_for_each(|row| txn.confirm(dossier.id, class, &row.name))
-        }
+        Class::NameDiffers => dossier.recognitions.iter().try_for_each(|row| txn.confirm(dossier.id, class, &row.name)),
         Class::AccountHolder => {
             person.account_name.iter().try_for_each(|holder| txn.confirm(dossier.id, class, holder))
         }

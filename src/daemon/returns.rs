@@ -15,7 +15,7 @@ use crate::pipeline::decode::ReturnReader;
 use crate::pipeline::emit::{Answered, Finding, open_batch};
 use crate::pipeline::matching::{Matched, ReturnFile, Row, match_rows};
 use crate::pipeline::{conclude, post, refuse_file, settle, validate};
-use crate::store::{Applied, Txn, book, files};
+use crate::store::{Applied, book, files};
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -119,7 +119,7 @@ fn refuse(
             _ => format!("银行称该批次重复（{code}），待人工核对是否送达"),
         };
         let ended = Ended::Processed { accepted: 0, refused: 0, findings: Vec::new(), notes: vec![note] };
-        if taking.apply(order, &changes, Some(&ended), |_| Ok(()))? == Applied::New {
+        if taking.apply(order, &changes, Some(&ended), |_, _| Ok(()))? == Applied::New {
             return Ok(ended);
         }
     }
@@ -153,7 +153,8 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
                 conclude(&book, &sound.file, &sound.matched, &key, &answered, order.today(), &mut changes);
             }
             let progress = stretch.end as u64;
-            if taking.apply(order, &changes, ended.as_ref(), |txn: &mut Txn<'_>| txn.progress_of_claimed(progress))? == Applied::New {
+            if taking.apply(order, &changes, ended.as_ref(), |txn, file| txn.progress(file, progress))? == Applied::New
+            {
                 break;
             }
         }
@@ -170,7 +171,7 @@ fn see_evidence(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<(
             return Ok(());
         }
         let changes = refuse_file(&book, vec![Delivered]);
-        taking.apply(order, &changes, None, |_| Ok(()))?;
+        taking.apply(order, &changes, None, |_, _| Ok(()))?;
     }
 }
 
@@ -184,7 +185,7 @@ fn accept_first(book: &BatchBook, changes: &mut Changeset) {
 fn empty_book(taking: &Taking<'_>, sound: &Sound) -> Step<BatchBook> {
     let conn = taking.bureau.store.connection();
     let (id, batch) = book::batch(conn, sound.batch.number)?.expect("a batch is never deleted");
-    Ok(book::batch_book(conn, id, batch, 1..=0, |_, _, _| false)?)
+    Ok(book::batch_book(conn, id, batch, (1, 0), |_, _, _| false)?)
 }
 
 /// The one read: the instructions of the stretch, and a close-up of each whose answer is not plain.
@@ -194,7 +195,7 @@ fn read_book(taking: &mut Taking<'_>, sound: &Sound, rows: &[Row], order: &Order
     let mut answers = rows.iter().peekable();
     let book = taking.bureau.store.read(|tx| {
         let (id, batch) = book::batch(tx, sound.batch.number)?.expect("a batch is never deleted");
-        book::batch_book(tx, id, batch, first.sequence..=last.sequence, |batch, sequence, line| {
+        book::batch_book(tx, id, batch, (first.sequence, last.sequence), |batch, sequence, line| {
             answers
                 .next_if(|row| row.sequence == sequence)
                 .is_some_and(|row| !post::is_plain(batch, line, row, file.outcome(row), order.today()))
@@ -270,4 +271,3 @@ fn wrong_agency(parts: &NameParts, agency: Option<&String>) -> Option<Finding> {
         ..Finding::default()
     })
 }
-

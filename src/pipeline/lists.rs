@@ -47,10 +47,17 @@ pub struct ListChange {
     pub removals_wait: bool,
 }
 
-/// Applies the scope rules to the rows of a list from `payer` for `district`; `None` for a list without a single year.
-pub fn scope(policy: &Policy, payer: Payer, district: DistrictCode, intake: Intake<ListRow>) -> Option<ListFile> {
+/// Applies the scope rules to the rows of a list from `payer` for `district`; `newest` is
+/// the year of the sender's newest list, of which a list without rows speaks; `None` where there is no year at all.
+pub fn scope(
+    policy: &Policy,
+    payer: Payer,
+    district: DistrictCode,
+    intake: Intake<ListRow>,
+    newest: Option<i16>,
+) -> Option<ListFile> {
     let Intake { rows, mut defects, .. } = intake;
-    let year = usual_year(&rows)?;
+    let year = usual_year(&rows).or(newest)?;
     let mut sound = BTreeMap::new();
     let mut as_of = None;
     for (number, row) in rows {

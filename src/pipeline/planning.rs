@@ -167,7 +167,8 @@ fn is_blocked(dossier: &Dossier, participant: &Participant, terms: &Terms, mende
     }
     let remains = |open: &&crate::pipeline::book::OpenException| {
         let closing = out.closed.iter().any(|(id, _)| *id == open.id);
-        !closing && !(mended && open.class.is_mended_by_roster())
+        let mending = mended && open.class.is_mended_by_roster();
+        !closing && !mending
     };
     let needs_bank = terms.own().is_positive();
     obstacle.is_some() || dossier.open.iter().filter(remains).any(|open| needs_bank || open.amount.is_positive())

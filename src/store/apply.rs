@@ -24,23 +24,21 @@ pub enum Applied {
 }
 
 impl Store {
-    /// Writes what was decided on `changes.book_version`, with whatever `also` adds to the same transaction.
+    /// Writes what was decided on this version of the book.
     pub fn apply(
         &mut self,
         act: &Act,
-        changes: &Changeset,
-        file: Option<i64>,
-        also: impl FnOnce(&mut Txn<'_>) -> Result<()>,
+        book_version: u64,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<()>,
     ) -> Result<Applied> {
-        if version(&self.conn)? != changes.book_version {
+        if version(&self.conn)? != book_version {
             return Ok(Applied::Stale);
         }
         let applied = self.transact(act, |txn| {
-            if txn.seq as u64 != changes.book_version + 1 {
+            if txn.seq as u64 != book_version + 1 {
                 return Err(stale());
             }
-            txn.write(changes, file, act.at.date())?;
-            also(txn)
+            work(txn)
         });
         match applied {
             Ok(()) => Ok(Applied::New),

@@ -49,17 +49,16 @@ pub(crate) fn batch_line(row: &Row<'_>) -> rusqlite::Result<(i64, BatchLine)> {
     Ok((row.get(0)?, line))
 }
 
-/// Instructions `sequences` of a batch, with a close-up of each for which `needs` says so.
+/// Instructions `first` to `last` of a batch (none where `last` is smaller), with a close-up of each for which `needs` says so.
 pub fn batch_book(
     conn: &Connection,
     id: i64,
     batch: BatchLine,
-    sequences: RangeInclusive<u32>,
+    (first, last): (u32, u32),
     mut needs: impl FnMut(&BatchLine, u32, &Line) -> bool,
 ) -> Result<BatchBook> {
     let accounts = Accounts::load(conn)?;
-    let first = *sequences.start();
-    let mut lines = Vec::with_capacity(sequences.clone().count());
+    let mut lines = Vec::with_capacity((last + 1).saturating_sub(first) as usize);
     let mut versions: Vec<u32> = Vec::new();
     let mut close: Vec<u32> = Vec::new();
     let mut statement = conn.prepare_cached(
@@ -67,7 +66,7 @@ pub fn batch_book(
          FROM instruction i CROSS JOIN instruction_state s ON s.id = i.id WHERE i.id BETWEEN ?1 AND ?2 ORDER BY i.id",
     )?;
     let base = id << SEQUENCE_BITS;
-    let mut rows = statement.query([base + i64::from(first), base + i64::from(*sequences.end())])?;
+    let mut rows = statement.query([base + i64::from(first), base + i64::from(last)])?;
     while let Some(row) = rows.next()? {
         let government = Money::from_fen(row.get(2)?);
         let receivable: i64 = row.get(3)?;

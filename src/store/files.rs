@@ -3,10 +3,10 @@
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::ids::IdNumber;
 use crate::domain::participant::{DistrictCode, Participant, Payer, Status};
-use crate::store::chain::Txn;
 use crate::pipeline::book::BatchLine;
 use crate::pipeline::lists::Recognised;
 use crate::store::apply::range;
+use crate::store::chain::Txn;
 use crate::store::{Result, book, bulk, date, day, words};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
@@ -122,7 +122,11 @@ pub fn listed(conn: &Connection, scope: &ListVersion) -> Result<Vec<Recognised>>
          WHERE payer = ?1 AND district = ?2 AND year = ?3",
     )?;
     let rows = statement.query_map((scope.payer as i64, scope.district.as_str(), scope.year), |row| {
-        Ok(Listed { id: IdNumber::from_key(row.get(0)?), category: words::category(row.get(1)?), name: row.get(2)? })
+        Ok(Recognised {
+            id: IdNumber::from_key(row.get(0)?),
+            category: words::category(row.get(1)?),
+            name: row.get(2)?,
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -132,7 +132,7 @@ impl Error {
     }
 
     /// An answer of the kernel, told apart by what can be done about it.
-    fn io(path: &Path, doing: &'static str, source: impl Into<io::Error>) -> Error {
+    pub(crate) fn io(path: &Path, doing: &'static str, source: impl Into<io::Error>) -> Error {
         let source = source.into();
         let path = escaped(path);
         match source.kind() {

@@ -1,0 +1,326 @@
+//! Takes one drop file: the same path for the daemon and for `ingest`.
+//!
+//! Private copy → archive → flow → one transaction with its receipt → only then is the source removed.
+
+use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
+use crate::daemon::{lists, payments, returns, roster};
+use crate::format::table::{Table, TableFault, TableKind};
+use crate::pipeline::book::Changeset;
+use crate::pipeline::emit::Finding;
+use crate::store::{self, Applied, Arrived, FileState, Txn, files};
+use crate::transport::folder::Spooled;
+use crate::transport::place;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// A control file that came with a data file.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A drop file as it is given to the flow.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Its name.
+    pub name: String,
+    /// Who sent it.
+    pub from: Sender,
+    /// Where our private copy lies.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Number of bytes.
+    pub size: u64,
+    /// Its control file, where the layout has one.
+    pub control: Option<Control>,
+}
+
+/// How a drop file ended.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// Its sound rows took effect.
+    Processed {
+        /// Rows that took effect.
+        accepted: u64,
+        /// Rows refused.
+        refused: u64,
+        /// Why.
+        findings: Vec<Finding>,
+        /// What else the sender should know.
+        notes: Vec<String>,
+    },
+    /// The same content took effect before.
+    Duplicate,
+    /// Refused whole: nothing changed.
+    Quarantined(Vec<Finding>),
+}
+
+/// A file while it is being taken.
+pub struct Taking<'b> {
+    /// The bureau that takes it.
+    pub bureau: &'b mut Bureau,
+    /// As it is stored.
+    arrived: Arrived,
+    sender: Sender,
+    /// Its stored number, once its first transaction is written.
+    number: Option<i64>,
+}
+
+impl Taking<'_> {
+    /// Writes a stretch of the file, and ends it where `ended` says how.
+    pub fn apply(
+        &mut self,
+        order: &Order,
+        changes: &Changeset,
+        ended: Option<&Ended>,
+        also: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<()>,
+    ) -> Step<Applied> {
+        let mut number = self.number;
+        let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
+        let book = changes.book_version;
+        let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
+        let applied = self.bureau.store.apply(&act, book, |txn| {
+            let file = match number {
+                Some(file) => file,
+                None => txn.arrive(arrived, FileState::Claimed)?,
+            };
+            number = Some(file);
+            txn.write(changes, Some(file), order.today())?;
+            also(txn, file)?;
+            match ended {
+                Some(ended) => finish(txn, config, arrived, sender, file, ended),
+                None => Ok(()),
+            }
+        })?;
+        if applied == Applied::New {
+            self.number = number;
+        }
+        Ok(applied)
+    }
+
+    /// Writes all that a table leads to in one transaction, decided inside it.
+    pub fn write(
+        &mut self,
+        order: &Order,
+        work: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<Ended>,
+    ) -> Step<Ended> {
+        let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
+        let known = self.number;
+        let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
+        let (number, ended) = self.bureau.store.transact(&act, |txn| {
+            let file = match known {
+                Some(file) => file,
+                None => txn.arrive(arrived, FileState::Claimed)?,
+            };
+            let ended = work(txn, file)?;
+            finish(txn, config, arrived, sender, file, &ended)?;
+            Ok((file, ended))
+        })?;
+        self.number = Some(number);
+        Ok(ended)
+    }
+
+    /// Writes one stretch of a table that is not yet at its end.
+    pub fn write_stretch(
+        &mut self,
+        order: &Order,
+        work: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<()>,
+    ) -> Step<()> {
+        let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
+        let known = self.number;
+        let arrived = &self.arrived;
+        let number = self.bureau.store.transact(&act, |txn| {
+            let file = match known {
+                Some(file) => file,
+                None => txn.arrive(arrived, FileState::Claimed)?,
+            };
+            work(txn, file)?;
+            Ok(file)
+        })?;
+        self.number = Some(number);
+        Ok(())
+    }
+
+    /// Rows of this file that an earlier attempt committed.
+    pub fn progress(&self) -> Step<usize> {
+        match self.number {
+            Some(number) => Ok(files::progress_of(self.bureau.store.connection(), number)?),
+            None => Ok(0),
+        }
+    }
+
+    /// Number of the file.
+    pub fn number(&self) -> i64 {
+        self.number.unwrap_or(0)
+    }
+}
+
+fn finish(
+    txn: &Txn<'_>,
+    config: &crate::config::Config,
+    arrived: &Arrived,
+    sender: &Sender,
+    file: i64,
+    ended: &Ended,
+) -> store::Result<()> {
+    let receipt = receipt(arrived, sender, file, ended);
+    let reason = receipt.findings.first().filter(|_| receipt.state == FileState::Quarantined);
+    let reason = reason.map(|finding| finding.code).unwrap_or_default();
+    txn.finish(file, receipt.state, receipt.accepted, receipt.refused, reason)?;
+    receipt.post(txn, config)
+}
+
+fn receipt(arrived: &Arrived, sender: &Sender, file: i64, ended: &Ended) -> Receipt {
+    let (state, accepted, refused, findings, notes) = match ended {
+        Ended::Processed { accepted, refused, findings, notes } => {
+            (FileState::Processed, *accepted, *refused, findings.clone(), notes.clone())
+        }
+        Ended::Duplicate => (FileState::Duplicate, 0, 0, Vec::new(), vec!["内容与已处理的文件相同".to_owned()]),
+        Ended::Quarantined(findings) => (FileState::Quarantined, 0, 0, findings.clone(), Vec::new()),
+    };
+    Receipt {
+        file,
+        name: arrived.name.clone(),
+        sha256: arrived.sha256,
+        kind: arrived.kind.clone(),
+        from: sender.clone(),
+        state,
+        accepted,
+        refused,
+        findings,
+        notes,
+    }
+}
+
+/// Takes one file that lies in the spool. `kind` holds it to one kind of table.
+pub fn take(
+    bureau: &mut Bureau,
+    spooled: &Spooled,
+    name: &OsStr,
+    from: Sender,
+    control: Option<Control>,
+    kind: Option<TableKind>,
+    order: &Order,
+) -> Step<Receipt> {
+    let shown = crate::transport::escaped(name);
+    let given = Given {
+        name: shown.clone(),
+        from: from.clone(),
+        path: spooled.path.clone(),
+        sha256: spooled.sha256,
+        size: spooled.size,
+        control,
+    };
+    let table = match &from {
+        Sender::Bank(..) => None,
+        _ => Some(read_table(&given, &from, kind)?),
+    };
+    let kind_word = match &table {
+        None => "return",
+        Some(Ok(table)) => table.kind.word(),
+        Some(Err(_)) => "table",
+    };
+    let arrived = Arrived {
+        name: shown,
+        kind: kind_word.to_owned(),
+        sender: from.text(),
+        on: order.today(),
+        sha256: spooled.sha256,
+        size: spooled.size,
+        archived: kept_at(spooled, order, name),
+    };
+    let known = files::known(bureau.store.connection(), &arrived.sender, kind_word, &spooled.sha256)?;
+    let claimed = known.filter(|(_, state)| *state == FileState::Claimed).map(|(number, _)| number);
+    let before = known.is_some_and(|(_, state)| state == FileState::Processed);
+    let mut taking = Taking { bureau, arrived, sender: from.clone(), number: claimed };
+    let ended = decide(&mut taking, &given, table, before, order)?;
+    if matches!(ended, Ended::Duplicate | Ended::Quarantined(_)) {
+        taking.write(order, |_, _| Ok(ended.clone()))?;
+    }
+    let receipt = receipt(&taking.arrived, &from, taking.number(), &ended);
+    keep(&taking.bureau.config.state, spooled, order, name, receipt.state)?;
+    flush_outbox(bureau)?;
+    Ok(receipt)
+}
+
+fn decide(
+    taking: &mut Taking<'_>,
+    given: &Given,
+    table: Option<Result<Table, Box<TableFault>>>,
+    before: bool,
+    order: &Order,
+) -> Step<Ended> {
+    let table = match (&given.from, table) {
+        (Sender::Bank(number, _), _) if !before => return returns::take(taking, *number, given, order),
+        (Sender::Bank(..), _) => return Ok(Ended::Duplicate),
+        (_, Some(Ok(table))) => table,
+        (_, Some(Err(fault))) => return Ok(Ended::Quarantined(vec![table_finding(&fault)])),
+        (_, None) => return refuse("only banks send files that are no tables"),
+    };
+    match (table.kind, &given.from) {
+        (TableKind::Participants, _) => roster::take(taking, &table, given, order),
+        (TableKind::List, Sender::Department(payer, district)) => {
+            lists::take(taking, &table, (*payer, *district), given, order)
+        }
+        (TableKind::Payments, _) if before => Ok(Ended::Duplicate),
+        (TableKind::Payments, _) => payments::take(taking, &table, order),
+        (kind, _) => Ok(Ended::Quarantined(vec![not_taken(kind)])),
+    }
+}
+
+/// A table of a kind that this folder may bring.
+fn read_table(given: &Given, from: &Sender, kind: Option<TableKind>) -> Step<Result<Table, Box<TableFault>>> {
+    let failed = |source| crate::transport::Error::io(&given.path, "read", source);
+    let bytes = std::fs::read(&given.path).map_err(failed)?;
+    let usual: &[TableKind] = match from {
+        Sender::Department(..) => &[TableKind::List],
+        _ => &[TableKind::Participants, TableKind::Payments, TableKind::Statement, TableKind::Transfers],
+    };
+    let kinds = kind.map(|kind| vec![kind]).unwrap_or_else(|| usual.to_vec());
+    Ok(Table::read_as(&bytes, &given.name, &kinds).map_err(Box::new))
+}
+
+fn table_finding(fault: &TableFault) -> Finding {
+    Finding {
+        row: fault.row.map(u64::from),
+        column: String::new(),
+        byte: fault.byte.map(u64::from),
+        code: fault.code,
+        expected: fault.expected.to_string(),
+        found: fault.found.to_string(),
+        message_zh: fault.message_zh.to_string(),
+        action_zh: fault.action_zh.to_string(),
+    }
+}
+
+fn not_taken(kind: TableKind) -> Finding {
+    Finding {
+        code: "not-taken-here",
+        expected: "a kind of file that this folder brings".to_owned(),
+        found: kind.word().to_owned(),
+        message_zh: format!("此目录不接收“{}”文件", kind.chinese()),
+        action_zh: "请放入对应的投递目录".to_owned(),
+        ..Finding::default()
+    }
+}
+
+fn kept_at(spooled: &Spooled, order: &Order, name: &OsStr) -> String {
+    let (year, month) = (order.today().year(), order.today().month());
+    let file = format!("{}-{}", crate::transport::hex(&spooled.sha256), place::sanitised(name));
+    format!("{year:04}/{month:02}/{file}")
+}
+
+/// Every byte that ever came is kept, read-only.
+fn keep(state: &Path, spooled: &Spooled, order: &Order, name: &OsStr, ended: FileState) -> Step<()> {
+    if ended == FileState::Quarantined {
+        place::quarantine(spooled, state, order.today(), name)?;
+    } else {
+        place::archive(spooled, state, order.today(), name)?;
+    }
+    Ok(())
+}

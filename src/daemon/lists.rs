@@ -1,0 +1,213 @@
+//! Takes a department's list (R1, R7, R8), and carries out removals that waited for a person.
+
+use crate::config::Config;
+use crate::daemon::approvals::{Request, void};
+use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::intake::{Ended, Given, Taking};
+use crate::daemon::roster::{notices, refused_rows};
+use crate::domain::calendar::FeeYear;
+use crate::domain::ids::IdNumber;
+use crate::domain::participant::{Category, DistrictCode, Payer};
+use crate::domain::policy::Policy;
+use crate::format::table::Table;
+use crate::pipeline::book::Changeset;
+use crate::pipeline::emit::Finding;
+use crate::pipeline::intake::{Words, lists};
+use crate::pipeline::lists::{ListChange, ListFile, Recognised, compare, scope};
+use crate::pipeline::planning;
+use crate::store::approvals::Approval;
+use crate::store::files::InForce;
+use crate::store::{self, ListVersion, Txn, book, files};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+/// Takes a list of a payer for a district.
+pub fn take(
+    taking: &mut Taking<'_>,
+    table: &Table,
+    (payer, district): (Payer, DistrictCode),
+    given: &Given,
+    order: &Order,
+) -> Step<Ended> {
+    let config = taking.bureau.config.clone();
+    let code = |text: &str| config.districts.code(text);
+    let bank = |text: &str| config.bank_named(text).map(|bank| bank.number);
+    let knows_area = |area: i64| config.districts.knows_area(area);
+    let words = Words { district: &code, bank: &bank, knows_area: &knows_area, arrived: order.today() };
+    let intake = lists(table, words);
+    let Some(policy) = config.policies.newest() else { return refuse("no policy is configured") };
+    let newest = files::newest_list_year(taking.bureau.store.connection(), payer, district)?;
+    let Some(list) = scope(policy, payer, district, intake, newest) else {
+        return Ok(Ended::Quarantined(vec![without_year()]));
+    };
+    let version = ListVersion { payer, district, year: list.year, as_of: list.as_of };
+    let in_force = files::list_in_force(taking.bureau.store.connection(), &version)?;
+    if in_force.is_some_and(|list| list.sha256 == given.sha256) {
+        return Ok(Ended::Duplicate);
+    }
+    taking.write(order, |txn, file| write(txn, &config, &list, &version, in_force, file, notices(table), order))
+}
+
+fn without_year() -> Finding {
+    Finding {
+        column: "recognized_year".to_owned(),
+        code: "no-year",
+        expected: "a recognition year in some row".to_owned(),
+        found: "none".to_owned(),
+        message_zh: "名单中没有可用的认定年度，也没有以前的名单可以对照".to_owned(),
+        action_zh: "请填写认定年度后重新报送".to_owned(),
+        ..Finding::default()
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of one file, written in one transaction")]
+fn write(
+    txn: &mut Txn<'_>,
+    config: &Config,
+    list: &ListFile,
+    version: &ListVersion,
+    in_force: Option<InForce>,
+    file: i64,
+    mut notes: Vec<String>,
+    order: &Order,
+) -> store::Result<Ended> {
+    let findings: Vec<Finding> = list.defects.iter().map(Finding::from).collect();
+    let refused = refused_rows(&list.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
+    let processed = |notes| Ended::Processed { accepted: list.rows.len() as u64, refused, findings, notes };
+    if in_force.is_some_and(|before| version.as_of.is_some() && before.as_of > version.as_of) {
+        notes.push("数据日期早于现行名单，未作变动".to_owned());
+        return Ok(processed(notes));
+    }
+    let policy = config.policies.newest().expect("checked before");
+    let change = compare(list, &files::listed(txn.connection(), version)?, policy.max_removed);
+    let late = is_late(config, policy, list, order);
+    txn.accept_list(file, version, order.today(), late)?;
+    let mut touched = BTreeSet::new();
+    for (line, row) in &change.added {
+        txn.recognise(version, row, file, *line, order.today())?;
+        touched.insert((row.id, row.category));
+    }
+    if change.removals_wait {
+        let words = ask_removals(txn, version, &change, file, order)?;
+        notes.push(words);
+    } else {
+        for row in &change.removed {
+            txn.drop_recognition(version, row, file, order.today())?;
+            touched.insert((row.id, row.category));
+        }
+    }
+    if late {
+        notes.push("名单晚于规定期限，已接受并标记".to_owned());
+    }
+    notes.push(difference(txn, list, &change)?);
+    replan(txn, config, policy, list.year, &touched, file, order)?;
+    Ok(processed(notes))
+}
+
+/// R8: late is a first list after the due date of the fee year for which it counts.
+fn is_late(config: &Config, policy: &Policy, list: &ListFile, order: &Order) -> bool {
+    let fee_year = list.categories.iter().find_map(|category| policy.fee_year_of(*category, list.year));
+    fee_year.and_then(|year| config.policies.of(year)).is_some_and(|(_, year)| order.today() > year.lists_due)
+}
+
+fn difference(txn: &Txn<'_>, list: &ListFile, change: &ListChange) -> store::Result<String> {
+    let keys: Vec<i64> = list.rows.iter().map(|(_, row)| row.id.key()).collect();
+    let enrolled = files::participants(txn.connection(), &keys)?;
+    let absent = list.rows.iter().filter(|(_, row)| !enrolled.contains_key(&row.id.key())).count();
+    Ok(format!(
+        "新增或变更 {} 人，退出 {} 人，未变 {} 人；其中未参保 {absent} 人，请动员参保",
+        change.added.len(),
+        change.removed.len(),
+        change.kept
+    ))
+}
+
+/// R7: whoever the list touches is resolved again over all lists in force.
+fn replan(
+    txn: &mut Txn<'_>,
+    config: &Config,
+    policy: &Policy,
+    year: i16,
+    touched: &BTreeSet<(IdNumber, Category)>,
+    file: i64,
+    order: &Order,
+) -> store::Result<()> {
+    let people: BTreeSet<(IdNumber, FeeYear)> =
+        touched.iter().filter_map(|(id, category)| Some((*id, policy.fee_year_of(*category, year)?))).collect();
+    for (id, fee_year) in people {
+        let Some((policy, terms)) = config.policies.of(fee_year) else { continue };
+        let dossier = book::dossier(txn.connection(), id, fee_year)?;
+        if dossier.plan.is_some() {
+            let mut changes = Changeset::default();
+            planning::plan(policy, terms, &dossier, false, order.today(), &mut changes);
+            txn.write(&changes, Some(file), order.today())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removals as they wait for a person.
+#[derive(Serialize, Deserialize)]
+struct Removals {
+    file: i64,
+    payer: String,
+    district: String,
+    year: i16,
+    people: Vec<(i64, String, String)>,
+}
+
+/// R7: beyond the allowed share a person is always asked, whatever the configuration says.
+fn ask_removals(
+    txn: &Txn<'_>,
+    version: &ListVersion,
+    change: &ListChange,
+    file: i64,
+    order: &Order,
+) -> store::Result<String> {
+    let people = change.removed.iter();
+    let removals = Removals {
+        file,
+        payer: version.payer.word().to_owned(),
+        district: version.district.to_string(),
+        year: version.year,
+        people: people.map(|row| (row.id.key(), row.category.word().to_owned(), row.name.clone())).collect(),
+    };
+    let request = serde_json::to_string(&removals).expect("a request is plain text");
+    let digest = Sha256::digest(request.as_bytes()).into();
+    Request { kind: "list-removals", subject: format!("list {file}"), request, digest }.ask(txn, order)?;
+    Ok(format!("退出 {} 人超过允许比例，须人工批准后生效", change.removed.len()))
+}
+
+/// A checker approved the removals of a list: those that are still in force are dropped.
+pub fn approve_removals(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
+    let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else {
+        return refuse("the request cannot be read");
+    };
+    let (Some(payer), Some(district)) = (Payer::parse(&removals.payer), DistrictCode::parse(&removals.district)) else {
+        return refuse("the request names no payer and district");
+    };
+    let version = ListVersion { payer, district, year: removals.year, as_of: None };
+    let newest = files::list_in_force(bureau.store.connection(), &version)?;
+    if newest.is_some_and(|list| list.file != removals.file) {
+        return void(bureau, approval, order);
+    }
+    let config = bureau.config.clone();
+    let Some(policy) = config.policies.newest() else { return refuse("no policy is configured") };
+    let act = order.act("list-removals", approval.subject.clone(), approval.digest);
+    let dropped = bureau.store.transact(&act, |txn| {
+        txn.approve(approval.id, &order.actor)?;
+        let mut touched = BTreeSet::new();
+        for row in removals.people.iter().filter_map(recognised) {
+            txn.drop_recognition(&version, &row, removals.file, order.today())?;
+            touched.insert((row.id, row.category));
+        }
+        replan(txn, &config, policy, removals.year, &touched, removals.file, order)?;
+        Ok(touched.len())
+    })?;
+    Ok(format!("{dropped} people left the list of {} for {district}", payer.word()))
+}
+
+fn recognised((key, category, name): &(i64, String, String)) -> Option<Recognised> {
+    Some(Recognised { id: IdNumber::from_key(*key), category: Category::parse(category)?, name: name.clone() })
+}

@@ -1,0 +1,150 @@
+//! Takes a roster (参保人员): upsert by identity number; whoever changes is planned again (R7).
+
+use crate::config::Config;
+use crate::daemon::bureau::{Order, Step};
+use crate::daemon::intake::{Ended, Given, Taking};
+use crate::domain::calendar::FeeYear;
+use crate::domain::exception::Class;
+use crate::domain::money::Money;
+use crate::domain::participant::Participant;
+use crate::format::table::Table;
+use crate::pipeline::book::{Changeset, NewException};
+use crate::pipeline::emit::Finding;
+use crate::pipeline::intake::{Roster, Words};
+use crate::pipeline::planning;
+use crate::store::{self, Txn, book, files};
+
+/// Rows of one transaction.
+const STRETCH: usize = 50_000;
+
+/// Takes a roster.
+pub fn take(taking: &mut Taking<'_>, table: &Table, given: &Given, order: &Order) -> Step<Ended> {
+    if files::roster_in_force(taking.bureau.store.connection())? == Some(given.sha256) {
+        return Ok(Ended::Duplicate);
+    }
+    let config = taking.bureau.config.clone();
+    let district = |text: &str| config.districts.code(text);
+    let bank = |text: &str| config.bank_named(text).map(|bank| bank.number);
+    let knows_area = |area: i64| config.districts.knows_area(area);
+    let words = Words { district: &district, bank: &bank, knows_area: &knows_area, arrived: order.today() };
+    let roster = Roster::new(table, words);
+    let (mut accepted, mut findings, mut refused) = (0, Vec::new(), 0);
+    let mut start = 0;
+    loop {
+        let end = (start + STRETCH).min(roster.len());
+        let part = roster.take(start..end);
+        accepted += part.rows.len() as u64;
+        refused += refused_rows(&part.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
+        findings.extend(part.defects.iter().map(Finding::from));
+        if end == roster.len() {
+            let ended = Ended::Processed { accepted, refused, findings, notes: notices(table) };
+            return taking.write(order, |txn, file| {
+                upsert(txn, &config, &part.rows, file, order)?;
+                Ok(ended)
+            });
+        }
+        taking.write_stretch(order, |txn, file| upsert(txn, &config, &part.rows, file, order))?;
+        start = end;
+    }
+}
+
+/// Rows with at least one defect.
+pub fn refused_rows(rows: &[u32]) -> u64 {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    rows.dedup();
+    rows.len() as u64
+}
+
+/// What was read past, in words for the receipt.
+pub fn notices(table: &Table) -> Vec<String> {
+    table.notices.iter().map(|notice| notice.message_zh.to_string()).collect()
+}
+
+fn upsert(
+    txn: &mut Txn<'_>,
+    config: &Config,
+    rows: &[(u32, Participant)],
+    file: i64,
+    order: &Order,
+) -> store::Result<()> {
+    let keys: Vec<i64> = rows.iter().map(|(_, row)| row.id.key()).collect();
+    let before = files::participants(txn.connection(), &keys)?;
+    let mut changed = Vec::new();
+    for (line, row) in rows {
+        match before.get(&row.id.key()) {
+            Some(old) if same(old, row) => {}
+            // A status without its own date holds from the day on which it was first said.
+            Some(old) if old.status == row.status => {
+                let row = Participant { status_since: old.status_since.min(row.status_since), ..row.clone() };
+                changed.push((*line, row));
+            }
+            _ => changed.push((*line, row.clone())),
+        }
+    }
+    txn.upsert_participants(&changed, file)?;
+    for (line, row) in &changed {
+        follow(txn, config, row, before.get(&row.id.key()), *line, file, order)?;
+    }
+    Ok(())
+}
+
+/// The same row, whenever it arrived.
+fn same(old: &Participant, new: &Participant) -> bool {
+    let same_since = old.status_since == new.status_since || old.status == new.status;
+    same_since && Participant { status_since: old.status_since, ..new.clone() } == *old
+}
+
+/// What a new or changed roster row leads to: an unknown bank is an exception, a plan is made again.
+fn follow(
+    txn: &mut Txn<'_>,
+    config: &Config,
+    row: &Participant,
+    old: Option<&Participant>,
+    line: u32,
+    file: i64,
+    order: &Order,
+) -> store::Result<()> {
+    let unknown_bank = row.bank.is_none() && !row.bank_text.is_empty();
+    if old.is_none() && !unknown_bank {
+        return Ok(());
+    }
+    let year = config.policies.planned_on(order.today()).unwrap_or(order.today().year());
+    let dossier = book::dossier(txn.connection(), row.id, year)?;
+    let mut changes = Changeset::default();
+    let known = dossier.open.iter().find(|open| open.class == Class::UnknownBank);
+    match (unknown_bank, known) {
+        (true, None) => changes.opened.push(unknown(row, line)),
+        (false, Some(open)) => changes.closed.push((open.id, "mended by the roster".to_owned())),
+        _ => {}
+    }
+    txn.write(&changes, Some(file), order.today())?;
+    let mended = old.is_some_and(|old| {
+        (&old.bank_text, &old.account, &old.account_name, &old.name)
+            != (&row.bank_text, &row.account, &row.account_name, &row.name)
+    });
+    let years: Vec<FeeYear> = if old.is_some() { files::planned_years(txn.connection())? } else { Vec::new() };
+    for fee_year in years.into_iter().filter(|fee_year| *fee_year >= order.today().year()) {
+        let Some((policy, terms)) = config.policies.of(fee_year) else { continue };
+        let dossier = book::dossier(txn.connection(), row.id, fee_year)?;
+        if dossier.plan.is_some() {
+            let mut changes = Changeset::default();
+            planning::plan(policy, terms, &dossier, mended, order.today(), &mut changes);
+            txn.write(&changes, Some(file), order.today())?;
+        }
+    }
+    Ok(())
+}
+
+fn unknown(row: &Participant, line: u32) -> NewException {
+    NewException {
+        class: Class::UnknownBank,
+        participant: Some(row.id),
+        fee_year: None,
+        instruction: None,
+        line: Some(line),
+        amount: Money::ZERO,
+        posting: None,
+        reason: "the roster's bank is not entrusted: add its name to the configuration or mend the roster".to_owned(),
+    }
+}

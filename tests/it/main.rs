@@ -1,1 +1,4 @@
 //! One integration binary: each module is one kind of proof.
+
+mod bank_files;
+mod flow;

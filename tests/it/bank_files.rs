@@ -436,11 +436,11 @@ mod samples {
         let request = Request::read(name, &sample(name));
         assert_eq!(request.text(1, Echo::Name), "测试𬭎䶮");
         let ok = success(0, &request, "230000", "成功", format!("C{:031}", 0));
-        let mut first = reply(vec![ok, failure(2, "51", "账户余额不足")], "0", "", "20180706000000");
+        let mut first = reply(vec![ok, failure(2, "51", "账户余额不足")], "0", "", "20180707000000");
         first.last = false;
         check(&request, &first);
         let rare = failure(1, "E1003-7", "户名含生僻字,核对不符");
-        let mut second = reply(vec![rare], "0", "", "20180707000000");
+        let mut second = reply(vec![rare], "0", "", "20180708000000");
         second.part = 2;
         check(&request, &second);
     }

@@ -40,6 +40,8 @@ pub(super) struct Step {
 pub(super) enum Exit {
     Code(i32),
     /// Done, with or without findings.
+    Done,
+    /// Whatever: the tables tell what became of it.
     Any,
     /// Not done, whatever the reason.
     Refused,
@@ -143,7 +145,7 @@ impl Step {
 
     /// What the step accepts where it does not say: return files often carry findings, nothing else does.
     pub(super) fn exit(&self) -> Exit {
-        let usual = if self.verb == "return" { Exit::Any } else { Exit::Code(0) };
+        let usual = if self.verb == "return" { Exit::Done } else { Exit::Code(0) };
         self.exit.unwrap_or(usual)
     }
 
@@ -162,7 +164,8 @@ impl Exit {
     pub(super) fn accepts(self, code: Option<i32>) -> bool {
         match self {
             Exit::Code(expected) => code == Some(expected),
-            Exit::Any => matches!(code, Some(0 | 1)),
+            Exit::Done => matches!(code, Some(0 | 1)),
+            Exit::Any => matches!(code, Some(0 | 1 | 2 | 64)),
             Exit::Refused => matches!(code, Some(1 | 2 | 64)),
         }
     }

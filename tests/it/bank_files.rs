@@ -117,8 +117,7 @@ impl Request {
 
     /// The text of a field of a row, without its padding.
     pub(crate) fn text(&self, row: usize, field: Echo) -> String {
-        let bytes = &self.rows[row][self.layout.bytes_of(field)];
-        self.layout.charset().decode_without_bom_handling(bytes).0.trim().to_owned()
+        text_of(self.layout, &self.rows[row], field)
     }
 
     /// What the row asks for, in fen.
@@ -188,7 +187,7 @@ pub(crate) fn write(request: &Request, reply: &Reply) -> Vec<(String, Vec<u8>)> 
 fn totals(request: &Request, reply: &Reply) -> Totals {
     let mut sums = Totals { count: reply.answers.len(), due: 0, ok: 0, ok_amount: reply.skew, ng: 0, ng_amount: 0 };
     for answer in &reply.answers {
-        let due = request.due(answer.row);
+        let due = fen(&text_of(request.layout, &echoed(request, answer), Echo::Amount));
         sums.due += due;
         if request.layout.is_success(&answer.code) {
             sums.ok += 1;
@@ -309,6 +308,10 @@ fn echoed(request: &Request, answer: &Answer) -> Vec<u8> {
         row[place.start + last] = b' ';
     }
     row
+}
+
+fn text_of(layout: Layout, row: &[u8], field: Echo) -> String {
+    layout.charset().decode_without_bom_handling(&row[layout.bytes_of(field)]).0.trim().to_owned()
 }
 
 fn put(record: &mut [u8], offset: usize, bytes: &[u8]) {

@@ -321,11 +321,20 @@ fn with_setting(text: &str, line: &str) -> Result<String, String> {
     let mut out = String::new();
     for old in text.lines() {
         if old.starts_with('[') {
-            within = section.is_empty() || old.trim_matches(['[', ']']) == section;
+            let name = old.trim_start_matches('[').split(']').next();
+            within = section.is_empty() || name == Some(section);
         }
         let is_it = within && old.trim_start_matches(['#', ' ']).split('=').next().unwrap_or("").trim() == key;
         changed |= is_it;
         let _ = if is_it { writeln!(out, "{key} ={value}") } else { writeln!(out, "{old}") };
     }
     if changed { Ok(out) } else { Err(format!("config.txt: daikou.toml has no {}", name.trim())) }
+}
+
+#[test]
+fn settings_are_replaced_where_they_stand() {
+    let before = "max_rows = 50000\n[approvals]  # R21\nrelease = \"second\" # who\n[other]\nrelease = \"second\"\n";
+    let after = with_setting(before, "approvals.release = \"none\"").unwrap();
+    assert_eq!(after, before.replacen("release = \"second\" # who", "release = \"none\"", 1));
+    assert!(with_setting(before, "releases = 1").is_err());
 }

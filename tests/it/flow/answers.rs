@@ -132,3 +132,22 @@ pub(super) fn damage(step: &Step, files: &mut Vec<(String, Vec<u8>)>) -> Result<
     }
     Ok(())
 }
+
+#[test]
+fn rows_say_what_the_bank_answers() {
+    let name = "NSH_500199000001_20180705_00000001.REQ";
+    let path = format!("{}/tests/data/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+    let request = Request::read(name, &std::fs::read(path).unwrap());
+    let mut step = Step::read(1, "2018-07-07 return rural on 2018-07-06").unwrap();
+    for row in ["测试甲 1001", "#2 ok 20.00 on=2018-07-05 name=测试丙", "测试·丙堃 missing", "测试丁 ok twice"]
+    {
+        step.rows.push(row.split(' ').map(str::to_owned).collect());
+    }
+    let reply = reply(&step, &request).unwrap();
+    let rows: Vec<_> = reply.answers.iter().map(|a| (a.row, a.code.as_str(), a.actual, a.booked_on.as_str())).collect();
+    let ok = |row, actual| (row, "0000", actual, "20180706");
+    let part = (1, "0000", 2_000, "20180705");
+    assert_eq!(rows, [(0, "1001", 0, ""), part, ok(3, 43_000), ok(3, 43_000), ok(4, 3_000), ok(5, 3_000)]);
+    assert_eq!(reply.answers[1].changed, [(Echo::Name, "测试丙".to_owned())]);
+    assert_eq!(reply.answers[2].serial, "B0019900000000000004");
+}

@@ -91,7 +91,8 @@ impl Case {
 }
 
 impl Step {
-    fn read(line: usize, text: &str) -> Result<Step, String> {
+    /// Reads `DATE VERB WORD… [by NAME] [-> RESULT]`.
+    pub(super) fn read(line: usize, text: &str) -> Result<Step, String> {
         let (what, ending) = text.split_once(" -> ").unwrap_or((text, ""));
         let mut words = words(what);
         if words.len() < 2 {

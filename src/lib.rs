@@ -15,7 +15,6 @@
 
 pub mod domain;
 
-<<<<<<< HEAD
 pub mod format;
 
 pub mod pipeline;
@@ -36,6 +35,3 @@ pub mod cli;
 
 #[cfg(test)]
 mod golden;
-=======
-pub mod cli;
->>>>>>> demo

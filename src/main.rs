@@ -1,7 +1,5 @@
-//! The doorway: parse the command line, run one command, choose the exit code.
+//! The doorway.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    ExitCode::SUCCESS
+fn main() -> std::process::ExitCode {
+    daikou::cli::main()
 }

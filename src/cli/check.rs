@@ -35,6 +35,36 @@ impl fmt::Display for Findings {
     }
 }
 
+/// Runs `check`.
+pub fn run(context: &crate::cli::Context) -> crate::cli::Ran {
+    let (config, mut findings) = check(&context.config);
+    if let Some(config) = &config {
+        match crate::daemon::bureau::load_layouts(config) {
+            Ok(_) => {}
+            Err(error) => findings.configuration.push(Problem::of_file("formats", error.to_string())),
+        }
+        let store = crate::daemon::bureau::store_path(&config.state);
+        if let Err(error) = crate::store::Store::open(&store) {
+            findings.outside.push(error.to_string());
+        }
+    }
+    if context.json {
+        let configuration: Vec<String> = findings.configuration.iter().map(ToString::to_string).collect();
+        let ok = findings.exit_code() == 0;
+        context
+            .print_json(&serde_json::json!({ "ok": ok, "configuration": configuration, "outside": findings.outside }));
+    } else if findings.exit_code() == 0 {
+        println!("{}: everything is in order", context.config.display());
+    } else {
+        eprint!("{findings}");
+    }
+    Ok(match findings.exit_code() {
+        0 => crate::cli::Exit::Done,
+        1 => crate::cli::Exit::Findings,
+        _ => crate::cli::Exit::Configuration,
+    })
+}
+
 /// Checks a configuration file and the folders around it. The configuration comes back too, for the checks of
 /// rooms that know more (layouts, store, bank connections).
 pub fn check(path: &Path) -> (Option<Config>, Findings) {

@@ -17,6 +17,36 @@ pub enum InitError {
     Io(PathBuf, io::Error),
 }
 
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+pub struct InitArgs {
+    /// A missing or empty folder
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Nothing waits for another person: for demonstrations and tests
+    #[arg(long)]
+    pub unattended: bool,
+}
+
+/// Runs `init`.
+pub fn run(args: &InitArgs) -> crate::cli::Ran {
+    set_up(&args.dir, args.unattended)?;
+    println!("{}: set up; next: edit daikou.toml, then `daikou --config {0}/daikou.toml check`", args.dir.display());
+    Ok(crate::cli::Exit::Done)
+}
+
+/// Sets up a folder with its empty store.
+pub fn set_up(dir: &Path, unattended: bool) -> Result<(), crate::cli::CliError> {
+    let formats = crate::config::layouts::shipped_files();
+    let formats: Vec<(&str, &str)> = formats.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    init(dir, unattended, &formats).map_err(|error| match error {
+        InitError::NotEmpty(_) => crate::cli::CliError::Usage(error.to_string()),
+        InitError::Io(path, error) => crate::cli::CliError::Io(path.display().to_string(), error),
+    })?;
+    crate::store::Store::create(&crate::daemon::bureau::store_path(&dir.join("state")))?;
+    Ok(())
+}
+
 /// Sets up `dir`. `formats` are the built-in bank layouts, relative path (`formats/…`) and text. With `unattended`
 /// nothing waits for another person (R21), which is for demonstrations and tests.
 pub fn init(dir: &Path, unattended: bool, formats: &[(&str, &str)]) -> Result<(), InitError> {

@@ -1,12 +1,212 @@
-<<<<<<< HEAD
-//! One file per command, as design section 9 names them.
+//! The command line: one file per command, as `docs/architecture.md` names them.
 
+pub mod approve;
 pub mod check;
-pub mod init;
-pub mod out;
-pub mod table;
-=======
-//! One file per command.
-
 pub mod demo;
->>>>>>> demo
+pub mod ingest;
+pub mod init;
+pub mod instruct;
+pub mod out;
+pub mod plan;
+pub mod resolve;
+pub mod send;
+pub mod table;
+
+use crate::config::{self, Problem};
+use crate::daemon::bureau::{Bureau, Order, StepError};
+use crate::domain::calendar::{Date, DateTime, Time, parse_date};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// 代扣: bank file interchange of a social insurance bureau.
+#[derive(Debug, Parser)]
+#[command(name = "daikou", version, about, propagate_version = true)]
+struct Arguments {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "daikou.toml")]
+    config: PathBuf,
+    /// For machines: one JSON value on stdout, everything else on stderr
+    #[arg(long, global = true)]
+    json: bool,
+    /// Name of the acting person (default: the OS user)
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    actor: Option<String>,
+    /// Business date (default: today in Asia/Shanghai)
+    #[arg(long, global = true, value_name = "YYYY-MM-DD", value_parser = date)]
+    today: Option<Date>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up a folder: configuration, drop tree, policy, calendars, layouts, empty store
+    Init(init::InitArgs),
+    /// Check configuration, policy, layouts, folders and permissions, all at once
+    Check,
+    /// Take files, by the same path as a drop
+    Ingest(ingest::IngestArgs),
+    /// Plan what everybody owes for a fee year
+    Plan(plan::PlanArgs),
+    /// Draft the instruction files of one round
+    Instruct(instruct::InstructArgs),
+    /// Say yes to what another person asked for
+    Approve(approve::ApproveArgs),
+    /// Send released batches to the banks
+    Send(send::SendArgs),
+    /// Decide on an exception
+    Resolve(resolve::ResolveArgs),
+}
+
+/// What every command is told.
+#[derive(Debug)]
+pub struct Context {
+    /// Configuration file.
+    pub config: PathBuf,
+    /// One JSON value on stdout.
+    pub json: bool,
+    /// Who acts.
+    pub actor: String,
+    /// Business date, where it is given.
+    pub today: Option<Date>,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done; duplicates and refusals of `plan` included.
+    Done = 0,
+    /// A defect, a refused row, a quarantine, a failed audit.
+    Findings = 1,
+    /// Our side failed.
+    Failure = 2,
+    /// The command line is wrong.
+    Usage = 64,
+    /// The configuration is wrong.
+    Configuration = 78,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration is wrong: all problems.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Configuration(Vec<Problem>),
+    /// A step failed or was refused.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The command line asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// Output or a given file failed.
+    #[error("{0}: {1}")]
+    Io(String, std::io::Error),
+}
+
+impl CliError {
+    fn exit(&self) -> Exit {
+        match self {
+            CliError::Configuration(_) | CliError::Step(StepError::Layout(_)) => Exit::Configuration,
+            CliError::Usage(_) => Exit::Usage,
+            CliError::Step(StepError::Refused(_)) => Exit::Findings,
+            CliError::Step(_) | CliError::Io(..) => Exit::Failure,
+        }
+    }
+}
+
+impl From<crate::store::Error> for CliError {
+    fn from(error: crate::store::Error) -> CliError {
+        CliError::Step(error.into())
+    }
+}
+
+/// Result of a command.
+pub type Ran = Result<Exit, CliError>;
+
+/// Parses the command line, runs one command, prints the error, chooses the exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { Exit::Done as u8 });
+        }
+    };
+    let context = Context {
+        config: arguments.config,
+        json: arguments.json,
+        actor: arguments.actor.unwrap_or_else(os_user),
+        today: arguments.today,
+    };
+    match run(arguments.command, &context) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            eprintln!("daikou: {error}");
+            ExitCode::from(error.exit() as u8)
+        }
+    }
+}
+
+fn run(command: Command, context: &Context) -> Ran {
+    match command {
+        Command::Init(args) => init::run(&args),
+        Command::Check => check::run(context),
+        Command::Ingest(args) => ingest::run(&args, context),
+        Command::Plan(args) => plan::run(&args, context),
+        Command::Instruct(args) => instruct::run(&args, context),
+        Command::Approve(args) => approve::run(&args, context),
+        Command::Send(args) => send::run(&args, context),
+        Command::Resolve(args) => resolve::run(&args, context),
+    }
+}
+
+impl Context {
+    /// Opens the bureau that the configuration describes.
+    pub fn open(&self) -> Result<Bureau, CliError> {
+        let config = config::load(&self.config).map_err(CliError::Configuration)?;
+        Ok(Bureau::open(config)?)
+    }
+
+    /// Who orders, and when. With a given business date the time is 00:00, so no cutoff of that day has passed.
+    pub fn order(&self) -> Order {
+        Order { at: self.now(), actor: self.actor.clone() }
+    }
+
+    /// Business date and time.
+    pub fn now(&self) -> DateTime {
+        match self.today {
+            Some(day) => DateTime::from_parts(day, Time::midnight()),
+            None => shanghai_now(),
+        }
+    }
+
+    /// Prints the one JSON value of `--json`.
+    pub fn print_json(&self, value: &serde_json::Value) {
+        println!("{}", serde_json::to_string_pretty(value).expect("a value is always text"));
+    }
+}
+
+/// The clock: read here, and nowhere below.
+pub fn shanghai_now() -> DateTime {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seconds = since_1970.as_secs() as i64 + 8 * 3_600;
+    let stamp = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    jiff::tz::Offset::UTC.to_datetime(stamp)
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    parse_date(text).ok_or_else(|| format!("{text} is no date: expected YYYY-MM-DD"))
+}
+
+/// Name of the OS user, from the password file; the number where it has none.
+fn os_user() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    named.unwrap_or(uid)
+}

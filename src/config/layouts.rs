@@ -62,6 +62,15 @@ pub enum LayoutError {
     },
 }
 
+/// Every file of the shipped layouts: path below the configuration's folder, and text.
+pub fn shipped_files() -> Vec<(String, &'static str)> {
+    let files = SHIPPED.iter().flat_map(|(key, layout, codes, notes)| {
+        [("layout.toml", *layout), ("codes.toml", *codes), ("notes.md", *notes)]
+            .map(|(name, text)| (format!("formats/{key}/{name}"), text))
+    });
+    files.collect()
+}
+
 /// The layout `name`: a folder of that path, else `<formats>/<name>/`, else the copy built into the binary.
 pub fn load(name: &str, formats: Option<&Path>) -> Result<Layout, LayoutError> {
     let looks_like_a_path = name.contains(['/', '\\', '.']);

@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod bureau;
+pub mod drops;
 pub mod instructing;
 pub mod intake;
 pub mod lists;

@@ -23,6 +23,8 @@ pub struct PlanReport {
     pub refused: u64,
     /// Exceptions opened.
     pub exceptions: u64,
+    /// Plans that ended with their year.
+    pub lapsed: u64,
     /// Waits for another person (R21).
     pub waits: bool,
 }
@@ -30,6 +32,9 @@ pub struct PlanReport {
 /// Plans a fee year for the whole roster, or asks for approval first.
 pub fn plan(bureau: &mut Bureau, fee_year: FeeYear, order: &Order, progress: &mut dyn FnMut(u64)) -> Step<PlanReport> {
     check_year(bureau, fee_year, order.today())?;
+    if order.today().year() > fee_year {
+        return lapse(bureau, fee_year, order);
+    }
     if bureau.config.approvals.plan == Approval::Second {
         let (mut report, digest) = rehearse(bureau, fee_year, order.today())?;
         let request = Request::plan(fee_year, digest);
@@ -45,10 +50,14 @@ fn check_year(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Step<()> {
     if today < year.planned_from {
         return refuse(format!("fee year {fee_year} is planned from {} on (R4)", year.planned_from));
     }
-    if today.year() > fee_year {
-        return refuse(format!("fee year {fee_year} is over: nothing can be planned for it any more (R13)"));
-    }
     Ok(())
+}
+
+/// R13: after 31 December what was not received lapses.
+fn lapse(bureau: &mut Bureau, fee_year: FeeYear, order: &Order) -> Step<PlanReport> {
+    let act = order.act("lapse", fee_year.to_string(), bureau.config.digest);
+    let lapsed = bureau.store.transact(&act, |txn| txn.lapse(fee_year))?;
+    Ok(PlanReport { lapsed, ..PlanReport::default() })
 }
 
 /// Plans everybody and writes it.

@@ -34,7 +34,8 @@ pub fn waiting(conn: &Connection) -> Result<Vec<Approval>> {
 pub fn waiting_for(conn: &Connection, id_or_subject: &str) -> Result<Option<Approval>> {
     let mut statement = conn.prepare_cached(
         "SELECT id, kind, subject, request, digest, maker FROM approval
-         WHERE state = 0 AND (subject = ?1 OR CAST(id AS TEXT) = ?1) ORDER BY subject = ?1 DESC, id LIMIT 1",
+         WHERE state = 0 AND (subject = ?1 OR subject LIKE '% ' || ?1 OR CAST(id AS TEXT) = ?1)
+         ORDER BY subject = ?1 DESC, subject LIKE '% ' || ?1 DESC, id LIMIT 1",
     )?;
     Ok(statement.query_row([id_or_subject], approval).optional()?)
 }

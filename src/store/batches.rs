@@ -175,6 +175,21 @@ impl Txn<'_> {
         })
     }
 
+    /// Plans of a year that were not received lapse; live instructions keep their answer, which will be looked at.
+    pub fn lapse(&self, fee_year: FeeYear) -> Result<u64> {
+        self.tx.execute(
+            "UPDATE instruction_state SET closer = 1 WHERE state IN (2, 6)
+             AND id IN (SELECT instruction FROM plan WHERE fee_year = ?1)",
+            [fee_year],
+        )?;
+        let lapsed = self.tx.execute(
+            "UPDATE plan SET state = ?2 WHERE fee_year = ?1 AND (participant, fee_year) IN
+             (SELECT participant, fee_year FROM plan_now WHERE fee_year = ?1 AND state IN (0, 1, 2))",
+            (fee_year, PlanState::Lapsed as i64),
+        )?;
+        Ok(lapsed as u64)
+    }
+
     fn insert_batch(&self, batch: &NewBatch, count: usize) -> Result<i64> {
         self.tx
             .prepare_cached(

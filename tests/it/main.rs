@@ -1,4 +1,6 @@
 //! One integration binary: each module is one kind of proof.
 
+mod bank_files;
 mod drops;
+mod flow;
 mod layouts;

@@ -1,0 +1,129 @@
+//! `daikou ingest`: the same path as a drop, in the foreground.
+
+use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::bureau::{Bureau, StepError};
+use crate::daemon::drops::{Looked, look_at, take_from};
+use crate::daemon::receipts::{Receipt, Sender};
+use crate::format::table::TableKind;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `ingest`.
+#[derive(Debug, clap::Args)]
+pub struct IngestArgs {
+    /// Kind of table: participants, list, payments, statement, transfers, expost-paid
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Who sent it: PAYER/DISTRICT, a bank's key, or bureau (default: by the folder it lies in)
+    #[arg(long, value_name = "SENDER")]
+    from: Option<String>,
+    /// Show what would change, and by how much the balances would differ; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Files; a control file named here belongs to its data file
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// Runs `ingest`.
+pub fn run(args: &IngestArgs, context: &Context) -> Ran {
+    let kind = match &args.kind {
+        Some(word) => {
+            Some(TableKind::parse(word).ok_or_else(|| CliError::Usage(format!("{word} is no kind of table")))?)
+        }
+        None => None,
+    };
+    let mut bureau = context.open()?;
+    let rehearsal = args.dry_run.then(|| rehearse(&mut bureau)).transpose()?;
+    let before = crate::store::balance::balances(bureau.store.connection())?;
+    let mut receipts = Vec::new();
+    let mut incomplete = false;
+    for file in &args.files {
+        let sender = sender(&bureau, args.from.as_deref(), file)?;
+        match ingest_one(&mut bureau, file, sender, kind, context)? {
+            Looked::Taken(receipt) => receipts.push(*receipt),
+            Looked::ControlOf(_) => {}
+            Looked::Incomplete(words) => {
+                incomplete = true;
+                eprintln!("{}: {words}", file.display());
+            }
+        }
+    }
+    show(&receipts, context);
+    if let Some(_copy) = rehearsal {
+        show_difference(&before, &crate::store::balance::balances(bureau.store.connection())?);
+    }
+    let findings = incomplete || receipts.iter().any(Receipt::has_findings);
+    Ok(if findings { Exit::Findings } else { Exit::Done })
+}
+
+fn ingest_one(
+    bureau: &mut Bureau,
+    file: &Path,
+    sender: Sender,
+    kind: Option<TableKind>,
+    context: &Context,
+) -> Result<Looked, CliError> {
+    let path = file.canonicalize().map_err(|error| CliError::Io(file.display().to_string(), error))?;
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let name = path.file_name().map(|name| name.to_owned()).unwrap_or_default();
+    let order = context.order();
+    let found = look_at(bureau, &folder, &name, &sender)?;
+    Ok(take_from(bureau, found, sender, kind, &order)?)
+}
+
+/// Where a file lies says who sent it; elsewhere `--from` must.
+fn sender(bureau: &Bureau, from: Option<&str>, file: &Path) -> Result<Sender, CliError> {
+    if let Some(text) = from {
+        let expected = "PAYER/DISTRICT, a bank's key, or bureau";
+        return Sender::parse(&bureau.config, text)
+            .ok_or_else(|| CliError::Usage(format!("--from {text} is not known: expected {expected}")));
+    }
+    let path = file.canonicalize().map_err(|error| CliError::Io(file.display().to_string(), error))?;
+    let drops = bureau.config.drops.canonicalize().unwrap_or_default();
+    let below = path.strip_prefix(&drops).ok().and_then(|below| below.parent()).and_then(|inbox| inbox.parent());
+    let text = below.map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default();
+    let text = text.strip_prefix("departments/").or(text.strip_prefix("banks/")).unwrap_or(&text);
+    Sender::parse(&bureau.config, text)
+        .ok_or_else(|| CliError::Usage(format!("{}: nobody's inbox; say who sent it with --from", file.display())))
+}
+
+fn show(receipts: &[Receipt], context: &Context) {
+    if context.json {
+        let shown: Vec<_> = receipts.iter().map(Receipt::json).collect();
+        context.print_json(&serde_json::Value::Array(shown));
+    } else {
+        receipts.iter().for_each(|receipt| print!("{}", receipt.text()));
+    }
+}
+
+/// `--dry-run` works on a copy of the store and of nothing else; the copy goes when this is dropped.
+fn rehearse(bureau: &mut Bureau) -> Result<tempfile::TempDir, CliError> {
+    let copy = tempfile::tempdir().map_err(|error| CliError::Io("temporary folder".to_owned(), error))?;
+    let store = crate::daemon::bureau::store_path(copy.path());
+    bureau.store.backup(&store)?;
+    bureau.store = crate::store::Store::open(&store)?;
+    bureau.config.state = copy.path().to_owned();
+    bureau.config.drops = copy.path().join("drops");
+    for folder in ["spool", "archive", "quarantine"] {
+        let folder = copy.path().join(folder);
+        std::fs::create_dir_all(&folder).map_err(|error| CliError::Io(folder.display().to_string(), error))?;
+    }
+    Ok(copy)
+}
+
+fn show_difference(before: &crate::store::balance::Balances, after: &crate::store::balance::Balances) {
+    eprintln!("dry run: nothing was changed; the balances would move by");
+    let changes = crate::store::balance::difference(before, after);
+    if changes.is_empty() {
+        eprintln!("  nothing");
+    }
+    for (account, debit, credit) in changes {
+        eprintln!("  {account}: debit {debit}, credit {credit}");
+    }
+}
+
+impl From<crate::transport::Error> for CliError {
+    fn from(error: crate::transport::Error) -> CliError {
+        CliError::Step(StepError::Transport(error))
+    }
+}

@@ -1,0 +1,61 @@
+//! `daikou send`: sends released batches, or releases them to a daemon that does.
+
+use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::bureau::{Bureau, StepError};
+use crate::daemon::releasing::{SendReport, send};
+use crate::domain::instruction::BatchState;
+use crate::store::batches;
+use crate::transport::{Error, Lock};
+use serde_json::json;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Arguments of `send`.
+#[derive(Debug, clap::Args)]
+pub struct SendArgs {
+    /// With a daemon alive: do not wait until it has sent
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// How long `send` waits for a daemon.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs `send`.
+pub fn run(args: &SendArgs, context: &Context) -> Ran {
+    let mut bureau = context.open()?;
+    let reports = match Lock::acquire(&bureau.config.state) {
+        Ok(_lock) => send(&mut bureau, &context.order())?,
+        Err(Error::Held { .. }) => {
+            if !args.no_wait {
+                wait(&bureau)?;
+            }
+            Vec::new()
+        }
+        Err(error) => return Err(StepError::from(error).into()),
+    };
+    if context.json {
+        let shown = reports.iter().map(|report| {
+            json!({ "batch": report.batch.to_string(), "state": report.state.word(), "evidence": report.words })
+        });
+        context.print_json(&json!({ "sent": shown.collect::<Vec<_>>() }));
+    } else {
+        reports.iter().for_each(|report| println!("{} {}: {}", report.batch, report.state.word(), report.words));
+    }
+    let doubtful = |report: &SendReport| report.state == BatchState::SentUnconfirmed;
+    Ok(if reports.iter().any(doubtful) { Exit::Findings } else { Exit::Done })
+}
+
+/// The daemon sends: wait until nothing released is left.
+fn wait(bureau: &Bureau) -> Result<(), CliError> {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        let left = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
+        if left.iter().all(|batch| batch.bank.is_none()) {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(200));
+    }
+    let words = "the daemon has not sent everything yet: see its log and `daikou status`".to_owned();
+    Err(StepError::Refused(words).into())
+}

@@ -1,0 +1,34 @@
+//! Balances of the accounts, from the entries.
+
+use crate::domain::ledger::Account;
+use crate::domain::money::Money;
+use crate::store::Result;
+use crate::store::words::Accounts;
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+
+/// Debit and credit of every account that moved.
+pub type Balances = BTreeMap<Account, (Money, Money)>;
+
+/// Reads the balances.
+pub fn balances(conn: &Connection) -> Result<Balances> {
+    let accounts = Accounts::load(conn)?;
+    let mut statement = conn.prepare_cached("SELECT debit, credit, sum(amount) FROM entry GROUP BY debit, credit")?;
+    let mut rows = statement.query([])?;
+    let mut balances = Balances::new();
+    while let Some(row) = rows.next()? {
+        let amount = Money::from_fen(row.get(2)?);
+        balances.entry(accounts.account(row.get(0)?)?).or_default().0 += amount;
+        balances.entry(accounts.account(row.get(1)?)?).or_default().1 += amount;
+    }
+    Ok(balances)
+}
+
+/// Accounts that moved between two readings: by how much debit, by how much credit.
+pub fn difference(before: &Balances, after: &Balances) -> Vec<(Account, Money, Money)> {
+    let moved = after.iter().map(|(account, (debit, credit))| {
+        let (old_debit, old_credit) = before.get(account).copied().unwrap_or_default();
+        (*account, *debit - old_debit, *credit - old_credit)
+    });
+    moved.filter(|(_, debit, credit)| !debit.is_zero() || !credit.is_zero()).collect()
+}

@@ -37,7 +37,7 @@ pub fn run(args: &InstructArgs, context: &Context) -> Ran {
         debit_on: args.debit_on.clone(),
         without_lists: args.without_lists.clone(),
     };
-    let report = instruct(&mut bureau, &round, &context.order()).map_err(StepError::from)?;
+    let report = instruct(&mut bureau, &round, &context.order())?;
     if context.json {
         let batches = report.batches.iter().map(|batch| {
             json!({

@@ -1,6 +1,7 @@
 //! The command line: one file per command, as `docs/architecture.md` names them.
 
 pub mod approve;
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod ingest;
@@ -55,6 +56,8 @@ enum Command {
     Approve(approve::ApproveArgs),
     /// Send released batches to the banks
     Send(send::SendArgs),
+    /// Play a whole fee year on made-up people
+    Demo(demo::DemoArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
 }
@@ -157,6 +160,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Instruct(args) => instruct::run(&args, context),
         Command::Approve(args) => approve::run(&args, context),
         Command::Send(args) => send::run(&args, context),
+        Command::Demo(args) => demo::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
     }
 }

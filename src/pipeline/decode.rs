@@ -136,8 +136,10 @@ impl Collector<'_> {
     }
 
     fn serial(&mut self, record: &Record<'_>) -> u32 {
-        let place = self.file.serials.len() / self.file.serial_width.max(1);
+        let width = self.file.serial_width;
+        let place = self.file.serials.len() / width.max(1);
         self.file.serials.extend_from_slice(record.bytes(Role::Serial));
+        self.file.serials.resize((place + 1) * width, b' ');
         place as u32
     }
 }

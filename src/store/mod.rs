@@ -9,6 +9,7 @@ mod bulk;
 pub mod chain;
 pub mod exceptions;
 pub mod files;
+pub mod summary;
 mod words;
 
 pub use apply::{Applied, EX_POST_STATES};

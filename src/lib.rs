@@ -6,6 +6,7 @@
 //! 2. [`format`]: bytes and records of bank files, driven by layouts. Pure.
 //! 6. [`config`]: what was written, turned into what we can run.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod format;

@@ -104,6 +104,18 @@ impl IdNumber {
         format!("{:017}{}", self.0, self.check_character())
     }
 
+    /// The whole number as the bytes of a file, without an allocation.
+    pub fn bytes(self) -> [u8; 18] {
+        let mut bytes = [0; 18];
+        let mut rest = self.0;
+        for place in bytes[..17].iter_mut().rev() {
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        bytes[17] = self.check_character() as u8;
+        bytes
+    }
+
     /// Date of birth; `None` only where the digits are no date.
     fn birth_date(self) -> Option<Date> {
         let ymd = self.0 / 1_000 % 100_000_000;

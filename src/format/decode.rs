@@ -544,25 +544,22 @@ impl<'l> Decoded<'l> {
         Algorithm::parse(&self.value(Role::DigestAlgorithm)?)
     }
 
-    /// Holds a data file against its control file: name, size, rows, sums, digest. The defects are the data file's,
-    /// and point into the control file's line.
+    /// Holds a data file against its control file: name, size, rows, sums, digest. The defects are counted here, and
+    /// point into the control file's line.
     pub fn check_control(&mut self, control: &Decoded<'_>, data_name: &str) {
         let Some(record) = control.header.as_ref().map(KeptRecord::record) else { return };
-        let size = record.number(Role::FileSize);
-        // A data file that is still growing is only that; its other totals say nothing yet.
-        let is_growing =
-            size.is_some_and(|size| self.bytes < size) && self.fatal_count <= u64::from(self.is_incomplete);
-        self.is_incomplete = is_growing;
-        let mut found = Vec::new();
+        // Where records could not be read, totals only repeat it.
+        let is_readable = self.fatal_count == u64::from(self.is_incomplete);
+        let is_growing = record.number(Role::FileSize).is_some_and(|size| self.bytes < size);
+        self.is_incomplete = is_growing && is_readable;
         for (field, stated, expected) in self.control_values(&record, data_name) {
-            if stated != expected {
-                let role = field.role.expect("compared by role");
-                found.push(defect_in(&record, field, DefectKind::Control { role, expected }, stated));
+            let role = field.role.expect("compared by role");
+            if stated != expected && (is_readable || !is_total(role)) {
+                self.defect_count += 1;
+                self.fatal_count += 1;
+                self.defects.push(defect_in(&record, field, DefectKind::Control { role, expected }, stated));
             }
         }
-        self.fatal_count += found.len() as u64;
-        self.defect_count += found.len() as u64;
-        self.defects.extend(found);
         self.defects.truncate(KEPT_DEFECTS);
     }
 
@@ -597,6 +594,10 @@ fn stated_total(record: &Record<'_>, role: Role) -> Option<i128> {
 fn defect_in(record: &Record<'_>, field: &FieldLayout, kind: DefectKind, found: String) -> Defect {
     let defect = Defect::of_line(kind, record.line, record.offset, record.bytes);
     defect.within(record.kind(), record.layout.charset()).in_field(field).finding(found)
+}
+
+fn is_total(role: Role) -> bool {
+    TOTAL_ROLES.contains(&role)
 }
 
 fn charset_free(bytes: &[u8]) -> String {

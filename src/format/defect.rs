@@ -152,6 +152,11 @@ impl Defect {
         self.kind == DefectKind::Cut
     }
 
+    /// Whether it points into the control file, not the data file it was found with.
+    pub fn is_in_control(&self) -> bool {
+        matches!(self.kind, DefectKind::Control { .. })
+    }
+
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match &self.kind {
@@ -180,7 +185,10 @@ impl Defect {
         match &self.kind {
             DefectKind::Field(fault) => expected(fault, self.bytes.len()),
             DefectKind::Delimiter(byte) => format!("{:?}", char::from(*byte)),
-            DefectKind::RecordLength { expected, .. } => format!("{expected} bytes"),
+            DefectKind::RecordLength { expected, .. } => match self.record {
+                Some(record) => format!("a {} of {expected} bytes", record.word()),
+                None => format!("{expected} bytes"),
+            },
             DefectKind::Endless => "a line end".to_owned(),
             DefectKind::LineEnd(end) => format!("the line end {}", end.word()),
             DefectKind::BlankLine => "a record".to_owned(),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 /// A pattern of file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern {
+    text: String,
     pieces: Vec<Piece>,
 }
 
@@ -79,7 +80,15 @@ impl NamePattern {
         if open_ended || pieces.is_empty() || text.contains(['/', '\\']) {
             return Err(format!("{text}: {{batch}} needs a text after it, and a name has no folder"));
         }
-        Ok(NamePattern { pieces })
+        Ok(NamePattern { text: text.to_owned(), pieces })
+    }
+
+    /// How many characters of the agency's number stand in the names.
+    pub fn agency_width(&self) -> Option<usize> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Agency(width) => Some(*width),
+            _ => None,
+        })
     }
 
     /// The name of these parts; `None` where a part is missing or has another width.
@@ -150,6 +159,13 @@ fn take<'a>(rest: &'a str, width: usize, is: fn(&u8) -> bool, part: &mut Option<
     }
     *part = Some(head.to_owned());
     Some(rest)
+}
+
+/// As written in `layout.toml`.
+impl std::fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 #[cfg(test)]

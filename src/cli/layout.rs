@@ -235,10 +235,14 @@ fn summary(
         writeln!(out, "{name}: {more} more defects")?;
     }
     let (kind, rows, bytes) = (decoded.kind.word(), decoded.totals.count, decoded.bytes);
-    let state = match (decoded.defect_count, decoded.is_incomplete()) {
+    let state = match (decoded.defect_count, decoded.fatal_count) {
         (0, _) => "sound".to_owned(),
-        (_, true) => "incomplete".to_owned(),
-        (count, _) => format!("{count} defects"),
+        _ if decoded.is_incomplete() => "incomplete".to_owned(),
+        (count, fatal) => {
+            let defects = if count == 1 { "defect" } else { "defects" };
+            let verdict = if fatal == 0 { ", no reason to refuse the file" } else { "" };
+            format!("{count} {defects}{verdict}")
+        }
     };
     writeln!(out, "{name}: {kind}, {rows} rows, {bytes} bytes, {state}")
 }

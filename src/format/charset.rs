@@ -102,6 +102,26 @@ impl Charset {
         Ok(())
     }
 
+    /// Bytes for people: text where they are text, each other byte as `\xAB`.
+    pub fn show(self, bytes: &[u8]) -> String {
+        let pairs = self.pairs();
+        let mut text = String::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let width = match bytes[at] {
+                0x20..=0x7E => 1,
+                _ => self.sequence(pairs, bytes, at).unwrap_or(0),
+            };
+            match self.decode_into(&bytes[at..at + width], &mut text) {
+                Ok(()) if bytes[at] == b' ' => text.push(' '),
+                Ok(()) if width > 0 => {}
+                _ => text.push_str(&format!("\\x{:02X}", bytes[at])),
+            }
+            at += width.max(1);
+        }
+        text
+    }
+
     /// Writes `text` to the start of `field`; how many bytes it took, `None` where it does not fit.
     pub fn encode(self, text: &str, field: &mut [u8]) -> Result<Option<usize>, TextFault> {
         let pairs = self.pairs();

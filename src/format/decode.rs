@@ -31,7 +31,8 @@ pub struct Decoder<'l> {
     /// Line and byte of the next line.
     line: u64,
     offset: u64,
-    next_sequence: u64,
+    /// The number of the next row; unknown after a line that could not be read.
+    next_sequence: Option<u64>,
     totals: Totals,
     /// A row could not be read, so totals prove nothing.
     is_spoiled: bool,
@@ -94,7 +95,7 @@ impl<'l> Decoder<'l> {
             stage: if starts_with_rows { Stage::Rows } else { Stage::Start },
             line: 1,
             offset: 0,
-            next_sequence: 1,
+            next_sequence: Some(1),
             totals: Totals::default(),
             is_spoiled: false,
             algorithm: digest.or(file.own_digest()),
@@ -157,7 +158,8 @@ impl<'l> Decoder<'l> {
         }
         let is_incomplete = is_cut && self.defects.fatal == 0;
         if is_cut {
-            self.defects.push(Defect::of_line(DefectKind::Cut, 0, self.offset, &[]));
+            let kind = if self.offset == 0 { DefectKind::EmptyFile } else { DefectKind::Cut };
+            self.defects.push(Defect::of_line(kind, 0, self.offset, &[], self.layout.charset));
         } else {
             self.envelope(digest.as_deref());
         }
@@ -226,7 +228,7 @@ impl<'l> Decoder<'l> {
             (None, false) if window.len() < self.longest_line => return 0,
             (None, false) => {
                 self.is_skipping = true;
-                self.is_spoiled = true;
+                self.spoil();
                 self.line_defect(DefectKind::Endless, window);
                 self.hash(window);
                 self.offset += window.len() as u64;
@@ -242,7 +244,7 @@ impl<'l> Decoder<'l> {
     fn line(&mut self, line: &[u8], visit: &mut impl FnMut(&Record<'_>)) {
         let mut text = self.without_line_end(line);
         if self.offset == 0 && text.starts_with(BYTE_ORDER_MARK) {
-            self.line_defect(DefectKind::ByteOrderMark, BYTE_ORDER_MARK);
+            self.line_defect(DefectKind::ByteOrderMark, &[]);
             text = &text[BYTE_ORDER_MARK.len()..];
         }
         if text.is_empty() || text == END_MARK {
@@ -255,8 +257,9 @@ impl<'l> Decoder<'l> {
             self.hash(line);
         }
         match layout {
+            _ if self.stage == Stage::Done => self.line_defect(DefectKind::AfterTrailer, text),
             None => {
-                self.is_spoiled = true;
+                self.spoil();
                 self.line_defect(DefectKind::UnknownRecord, text);
             }
             Some(layout) => self.record(layout, text, visit),
@@ -271,9 +274,8 @@ impl<'l> Decoder<'l> {
             None => (text, false),
         };
         if is_crlf != (self.file.line_end.bytes().len() == 2) {
-            let at = text.len()..line.len();
-            let defect = Defect::of_line(DefectKind::LineEnd(self.file.line_end), self.line, self.offset, line).at(at);
-            self.defects.push(defect);
+            let defect = self.defect(DefectKind::LineEnd(self.file.line_end), line);
+            self.defects.push(defect.at(text.len()..line.len()));
         }
         text
     }
@@ -289,12 +291,9 @@ impl<'l> Decoder<'l> {
     fn record(&mut self, layout: &'l RecordLayout, text: &[u8], visit: &mut impl FnMut(&Record<'_>)) {
         self.place_in_file(layout.kind, text);
         if text.len() != layout.width {
-            self.is_spoiled = true;
+            self.spoil();
             let kind = DefectKind::RecordLength { expected: layout.width, found: text.len() };
-            let defect = Defect::of_line(kind, self.line, self.offset, text);
-            self.defects.push(defect.within(layout.kind, layout.charset()));
-            self.next_sequence += u64::from(layout.kind == RecordKind::Detail);
-            return;
+            return self.defects.push(self.defect(kind, text).within(layout.kind));
         }
         let before = self.defects.count;
         self.fields(layout, text, layout.fields.len());
@@ -311,7 +310,6 @@ impl<'l> Decoder<'l> {
     /// Header first, trailer last, each once.
     fn place_in_file(&mut self, kind: RecordKind, text: &[u8]) {
         let misplaced = match (self.stage, kind) {
-            (Stage::Done, _) => Some(DefectKind::AfterTrailer),
             (Stage::Start, RecordKind::Detail | RecordKind::Trailer) => Some(DefectKind::NoHeader),
             (Stage::Rows, RecordKind::Header) => Some(DefectKind::HeaderTwice),
             _ => None,
@@ -319,15 +317,13 @@ impl<'l> Decoder<'l> {
         if let Some(defect) = misplaced {
             self.line_defect(defect, text);
         }
-        self.stage = match (self.stage, kind) {
-            (Stage::Done, _) | (_, RecordKind::Trailer | RecordKind::Control) => Stage::Done,
-            _ => Stage::Rows,
-        };
+        let is_last = matches!(kind, RecordKind::Trailer | RecordKind::Control);
+        self.stage = if is_last { Stage::Done } else { Stage::Rows };
     }
 
     /// Names what is wrong with the first `count` fields of a record.
     fn fields(&mut self, layout: &RecordLayout, text: &[u8], count: usize) {
-        let defect = |kind| Defect::of_line(kind, self.line, self.offset, text).within(layout.kind, layout.charset());
+        let defect = |kind| self.defect(kind, text).within(layout.kind);
         let mut found = Vec::new();
         for field in &layout.fields[..count] {
             let bytes = &text[field.span()];
@@ -350,16 +346,22 @@ impl<'l> Decoder<'l> {
         self.is_spoiled |= !self.totals.add(row, &self.layout.codes);
         let Some(field) = row.layout.field(Role::Sequence).filter(|field| field.contiguous) else { return };
         let sequence = row.number(Role::Sequence);
-        if sequence != Some(self.next_sequence) {
+        if sequence.is_some() && self.next_sequence.is_some() && sequence != self.next_sequence {
             self.out_of_sequence(row, field);
         }
-        self.next_sequence = sequence.unwrap_or(self.next_sequence).saturating_add(1);
+        self.next_sequence = sequence.map(|sequence| sequence.saturating_add(1));
     }
 
     #[cold]
     fn out_of_sequence(&mut self, row: &Record<'_>, field: &FieldLayout) {
-        let defect = Defect::of_line(DefectKind::Sequence(self.next_sequence), row.line, row.offset, row.bytes);
-        self.defects.push(defect.within(row.layout.kind, row.layout.charset()).in_field(field));
+        let kind = DefectKind::Sequence(self.next_sequence.unwrap_or_default());
+        self.defects.push(self.defect(kind, row.bytes).within(row.layout.kind).in_field(field));
+    }
+
+    /// A line could not be read: what rows add up to, and the number of the next, are not known any more.
+    fn spoil(&mut self) {
+        self.is_spoiled = true;
+        self.next_sequence = None;
     }
 
     /// Keeps the first header and trailer; their totals are compared at the end.
@@ -382,8 +384,13 @@ impl<'l> Decoder<'l> {
         }
     }
 
+    /// A defect of the line being read.
+    fn defect(&self, kind: DefectKind, text: &[u8]) -> Defect {
+        Defect::of_line(kind, self.line, self.offset, text, self.layout.charset)
+    }
+
     fn line_defect(&mut self, kind: DefectKind, text: &[u8]) {
-        self.defects.push(Defect::of_line(kind, self.line, self.offset, text));
+        self.defects.push(self.defect(kind, text));
     }
 
     /// Judges what is left after the last line end; `false` where the file ends inside a line.
@@ -548,13 +555,15 @@ impl<'l> Decoded<'l> {
     /// point into the control file's line.
     pub fn check_control(&mut self, control: &Decoded<'_>, data_name: &str) {
         let Some(record) = control.header.as_ref().map(KeptRecord::record) else { return };
-        // Where records could not be read, totals only repeat it.
         let is_readable = self.fatal_count == u64::from(self.is_incomplete);
         let is_growing = record.number(Role::FileSize).is_some_and(|size| self.bytes < size);
         self.is_incomplete = is_growing && is_readable;
+        // Where bytes are missing or records could not be read, totals only repeat it.
+        let is_comparable = is_readable && !is_growing;
         for (field, stated, expected) in self.control_values(&record, data_name) {
             let role = field.role.expect("compared by role");
-            if stated != expected && (is_readable || !is_total(role)) {
+            let is_named = matches!(role, Role::FileName | Role::FileSize);
+            if stated != expected && (is_comparable || is_named) {
                 self.defect_count += 1;
                 self.fatal_count += 1;
                 self.defects.push(defect_in(&record, field, DefectKind::Control { role, expected }, stated));
@@ -592,12 +601,8 @@ fn stated_total(record: &Record<'_>, role: Role) -> Option<i128> {
 }
 
 fn defect_in(record: &Record<'_>, field: &FieldLayout, kind: DefectKind, found: String) -> Defect {
-    let defect = Defect::of_line(kind, record.line, record.offset, record.bytes);
-    defect.within(record.kind(), record.layout.charset()).in_field(field).finding(found)
-}
-
-fn is_total(role: Role) -> bool {
-    TOTAL_ROLES.contains(&role)
+    let defect = Defect::of_line(kind, record.line, record.offset, record.bytes, record.layout.charset());
+    defect.within(record.kind()).in_field(field).finding(found)
 }
 
 fn charset_free(bytes: &[u8]) -> String {

@@ -1,3 +1,4 @@
 //! One integration binary: each module is one kind of proof.
 
+mod defects;
 mod layouts;

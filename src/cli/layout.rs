@@ -5,7 +5,8 @@ mod json;
 mod sample;
 
 use crate::config::layouts::{self, LayoutError};
-use crate::format::decode::{Decoded, Decoder};
+use crate::format::decode::Decoder;
+use crate::format::decoded::Decoded;
 use crate::format::defect::Defect;
 use crate::format::digest::Algorithm;
 use crate::format::encode::{self, DataFile, EncodeError};

@@ -3,7 +3,8 @@
 use daikou::config::layouts;
 use daikou::domain::ids::{BatchNumber, IdNumber};
 use daikou::domain::money::Money;
-use daikou::format::decode::{Decoded, Decoder, decode};
+use daikou::format::decode::{Decoder, decode};
+use daikou::format::decoded::Decoded;
 use daikou::format::digest::Algorithm;
 use daikou::format::encode::{self, EncodeError, Envelope, Row, Written};
 use daikou::format::field::Fault;
@@ -109,7 +110,7 @@ fn a_file_cut_anywhere_is_incomplete_and_never_sound() {
         let whole_rows = |cut: usize| {
             layout.key == "postal-savings" && kind.data().is_none() && {
                 let stride = layout.file(kind).unwrap().records[0].stride();
-                cut > 0 && cut % stride == 0
+                cut > 0 && cut.is_multiple_of(stride)
             }
         };
         for cut in 0..bytes.len() {

@@ -69,11 +69,7 @@ pub fn run(context: &crate::cli::Context) -> crate::cli::Ran {
 }
 
 /// What a bank's layout needs of `[bank.header]` and does not get: found here, not when the first batch is drafted.
-fn missing_header_values(
-    config: &Config,
-    layouts: &BTreeMap<BankNumber, Layout>,
-    file: &Path,
-) -> Vec<Problem> {
+fn missing_header_values(config: &Config, layouts: &BTreeMap<BankNumber, Layout>, file: &Path) -> Vec<Problem> {
     let banks = config.banks.iter().filter_map(|bank| Some((bank, layouts.get(&bank.number)?)));
     let missing = banks.flat_map(|(bank, layout)| {
         let keys = layout.bank_keys().into_iter().filter(|key| !bank.header.contains_key(*key));

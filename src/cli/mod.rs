@@ -7,6 +7,7 @@ pub mod demo;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
+pub mod layout;
 pub mod out;
 pub mod plan;
 pub mod resolve;
@@ -58,6 +59,8 @@ enum Command {
     Send(send::SendArgs),
     /// Play a whole fee year on made-up people
     Demo(demo::DemoArgs),
+    /// Work with bank layouts: no store needed
+    Layout(layout::LayoutArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
 }
@@ -161,6 +164,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Approve(args) => approve::run(&args, context),
         Command::Send(args) => send::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),
+        Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Resolve(args) => resolve::run(&args, context),
     }
 }

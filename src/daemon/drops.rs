@@ -3,7 +3,8 @@
 use crate::daemon::bureau::{Bureau, Order, Step};
 use crate::daemon::intake::{Control, take};
 use crate::daemon::receipts::{Receipt, Sender};
-use crate::format::decode::{Decoded, decode};
+use crate::format::decode::decode;
+use crate::format::decoded::Decoded;
 use crate::format::layout::{FileKind, Layout};
 use crate::format::table::TableKind;
 use crate::transport::folder::{Candidate, Folder};

@@ -3,7 +3,8 @@
 use crate::domain::ids::{BatchNumber, InstructionNumber};
 use crate::domain::money::Money;
 use crate::domain::returns::Outcome;
-use crate::format::decode::{Decoded, Decoder};
+use crate::format::decode::Decoder;
+use crate::format::decoded::Decoded;
 use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout, RecordKind};
 use crate::format::record::Record;

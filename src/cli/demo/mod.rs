@@ -2,8 +2,8 @@
 
 pub mod bank;
 pub mod people;
-mod report;
-mod year;
+pub mod report;
+pub mod year;
 
 use crate::cli::{CliError, Context, Exit, Ran, init};
 use std::path::{Path, PathBuf};

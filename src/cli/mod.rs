@@ -3,6 +3,7 @@
 pub mod approve;
 pub mod audit;
 pub mod check;
+pub mod close;
 pub mod demo;
 pub mod ingest;
 pub mod init;
@@ -61,6 +62,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Work with bank layouts: no store needed
     Layout(layout::LayoutArgs),
+    /// Close a month of the ledger
+    Close(close::CloseArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
 }
@@ -165,6 +168,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Send(args) => send::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),
         Command::Layout(args) => Ok(layout::run(&args, context)),
+        Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
     }
 }

@@ -5,3 +5,4 @@ mod defects;
 mod drops;
 mod flow;
 mod layouts;
+mod lifecycles;

@@ -422,8 +422,9 @@ fn put(slot: Slot, row: &Row<'_>, field: &mut [u8], charset: Charset) -> Result<
 }
 
 fn put_ascii(text: &[u8], field: &mut [u8]) -> Result<(), Fault> {
-    if let Some(at) = text.iter().position(|b| !(b' '..=b'~').contains(b)) {
-        return Err(Fault::Ascii(at));
+    let outside = text.iter().fold(0, |outside, b| outside | b.wrapping_sub(b' ').saturating_sub(b'~' - b' '));
+    if outside > 0 {
+        return Err(Fault::Ascii(text.iter().position(|b| !(b' '..=b'~').contains(b)).unwrap_or_default()));
     }
     field.get_mut(..text.len()).ok_or(Fault::TooLong(text.len()))?.copy_from_slice(text);
     Ok(())

@@ -6,7 +6,6 @@ use daikou::domain::calendar::{Date, DateTime};
 use daikou::domain::ids::{BatchNumber, IdNumber};
 use daikou::domain::money::Money;
 use daikou::format::decode::Decoder;
-use daikou::format::digest::Algorithm;
 use daikou::format::encode::{Envelope, RequestEncoder, Row};
 use daikou::format::layout::{FileKind, Layout};
 use daikou::format::role::Role;
@@ -66,10 +65,10 @@ fn encode(bencher: divan::Bencher<'_, '_>) {
 fn decode(bencher: divan::Bencher<'_, '_>, digest: bool) {
     let layout = layout();
     let bytes = request(&layout);
-    let digest = digest.then_some(Algorithm::Sm3);
     bencher.counter(ItemsCount::new(ROWS)).counter(BytesCount::of_slice(&bytes)).bench(|| {
         let mut sum = 0;
-        let mut decoder = Decoder::new(&layout, FileKind::Request, digest).expect("the layout has requests");
+        let decoder = Decoder::new(&layout, FileKind::Request, None).expect("the layout has requests");
+        let mut decoder = if digest { decoder } else { decoder.digest_elsewhere() };
         decoder.feed(&bytes, &mut |row| sum += row.money(Role::Amount).map_or(0, Money::fen));
         (sum, decoder.finish().totals)
     });

@@ -199,7 +199,7 @@ impl Defect {
             DefectKind::UnknownRecord => "a record of this file".to_owned(),
             DefectKind::NoHeader => "the header".to_owned(),
             DefectKind::HeaderTwice => "one header".to_owned(),
-            DefectKind::AfterTrailer => "nothing after the trailer".to_owned(),
+            DefectKind::AfterTrailer => "nothing after the last record".to_owned(),
             DefectKind::Cut => "the rest of the file".to_owned(),
             DefectKind::EmptyFile => "at least one row".to_owned(),
             DefectKind::Sequence(expected) => format!("the number {expected}"),

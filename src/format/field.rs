@@ -1,7 +1,7 @@
 //! One field: how its bytes are judged, read and written, side by side for every kind.
 //!
-//! A record is judged twice over. [`FieldLayout::ranges`] gives each byte a range, and the ranges of a whole record are
-//! compared in one sweep; a [`Check`] then proves what ranges cannot. Only where one of them says no does
+//! A record is judged twice over. `ranges` gives each byte a range, and the ranges of a whole record are
+//! compared in one sweep; a `Check` then proves what ranges cannot. Only where one of them says no does
 //! [`FieldLayout::fault`] look again, slowly, to name the fault.
 
 use crate::domain::ids::{IdFault, IdNumber};

@@ -77,7 +77,7 @@ pub fn carry_out(
         let act = order.act("plan", fee_year.to_string(), bureau.config.digest);
         let people = bureau.store.transact(&act, |txn| {
             let mut changes = Changeset::default();
-            let dossiers = book::dossiers(txn.connection(), keys, fee_year)?;
+            let dossiers = book::dossiers(txn.connection(), keys, fee_year, book::Whom::All)?;
             for dossier in &dossiers {
                 report.count(&planning::plan(policy, year, dossier, false, order.today(), &mut changes));
             }
@@ -98,7 +98,7 @@ pub fn rehearse(bureau: &mut Bureau, fee_year: FeeYear, today: Date) -> Step<(Pl
     for keys in stretches(bureau.store.connection())? {
         let (policy, year) = bureau.policy(fee_year)?;
         let mut changes = Changeset::default();
-        for dossier in book::dossiers(bureau.store.connection(), keys, fee_year)? {
+        for dossier in book::dossiers(bureau.store.connection(), keys, fee_year, book::Whom::All)? {
             report.count(&planning::plan(policy, year, &dossier, false, today, &mut changes));
         }
         report.exceptions += changes.opened.len() as u64;

@@ -3,6 +3,7 @@
 pub mod approve;
 pub mod check;
 pub mod demo;
+pub mod export;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
@@ -57,6 +58,8 @@ enum Command {
     Send(send::SendArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
+    /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
+    Export(export::ExportArgs),
 }
 
 /// What every command is told.
@@ -158,6 +161,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Approve(args) => approve::run(&args, context),
         Command::Send(args) => send::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
+        Command::Export(args) => export::run(&args, context),
     }
 }
 

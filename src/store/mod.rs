@@ -8,6 +8,7 @@ pub mod book;
 mod bulk;
 pub mod chain;
 pub mod exceptions;
+pub mod export;
 pub mod files;
 mod words;
 

@@ -3,7 +3,7 @@
 use crate::cli::out::{Column, Export, Format, Kind};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
-use crate::store::export::{BankKeys, ExportError, What, rows};
+use crate::store::export::{ExportError, What, rows};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -46,14 +46,14 @@ fn what(word: &str) -> Result<What, String> {
 
 /// Runs `export`.
 pub fn run(args: &ExportArgs, context: &Context) -> Ran {
-    let format = format(args, context)?;
+    let table = Table { what: args.what, year: args.year, format: format(args, context)?, mask: args.mask };
     if args.year.is_some() && !args.what.has_years() {
         eprintln!("daikou: these rows belong to no year: --year is left out");
     }
     let bureau = context.open()?;
     match &args.out {
-        None => write_to(io::stdout().lock(), args, format, &bureau).map_err(|error| failed("stdout", error))?,
-        Some(path) => write_file(path, args, format, &bureau)?,
+        None => table.print(&bureau, |_| true)?,
+        Some(path) => table.save(path, &bureau)?,
     }
     Ok(Exit::Done)
 }
@@ -68,26 +68,47 @@ fn format(args: &ExportArgs, context: &Context) -> Result<Format, CliError> {
     }
 }
 
-/// The file appears when it is whole, readable for its owner alone.
-fn write_file(path: &Path, args: &ExportArgs, format: Format, bureau: &Bureau) -> Result<(), CliError> {
-    let shown = path.display().to_string();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| CliError::Io(shown.clone(), error))?;
-    write_to(file.as_file_mut(), args, format, bureau).map_err(|error| failed(&shown, error))?;
-    file.persist(path).map_err(|error| CliError::Io(shown, error.error))?;
-    Ok(())
+/// A table to write.
+pub struct Table {
+    /// Which.
+    pub what: What,
+    /// Of this year only.
+    pub year: Option<i16>,
+    /// As what.
+    pub format: Format,
+    /// So that nobody can be recognised.
+    pub mask: bool,
 }
 
-fn write_to(out: impl Write, args: &ExportArgs, format: Format, bureau: &Bureau) -> Result<(), ExportError> {
-    let out = Box::new(BufWriter::new(out));
-    let mut export = Export::new(out, format, columns(args.what), args.mask)?;
-    rows(bureau.store.connection(), args.what, args.year, &bank_keys(bureau), &mut |row| export.row(row))?;
-    Ok(export.finish()?)
-}
+impl Table {
+    /// Writes the rows that `keeps` says to the standard output.
+    pub fn print(&self, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), CliError> {
+        match self.write(io::stdout().lock(), bureau, keeps) {
+            // Whoever read our output has seen enough.
+            Err(ExportError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|error| failed("stdout", error)),
+        }
+    }
 
-/// Keys of the configured banks.
-pub fn bank_keys(bureau: &Bureau) -> BankKeys {
-    bureau.config.banks.iter().map(|bank| (bank.number.0, bank.key.clone())).collect()
+    /// The file appears when it is whole, readable for its owner alone.
+    fn save(&self, path: &Path, bureau: &Bureau) -> Result<(), CliError> {
+        let shown = path.display().to_string();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| CliError::Io(shown.clone(), error))?;
+        self.write(file.as_file_mut(), bureau, |_| true).map_err(|error| failed(&shown, error))?;
+        file.persist(path).map_err(|error| CliError::Io(shown, error.error))?;
+        Ok(())
+    }
+
+    fn write(&self, out: impl Write, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), ExportError> {
+        let out = Box::new(BufWriter::new(out));
+        let banks = bureau.config.banks.iter().map(|bank| (bank.number.0, bank.key.clone())).collect();
+        let mut export = Export::new(out, self.format, columns(self.what), self.mask)?;
+        rows(bureau.store.connection(), self.what, self.year, &banks, &mut |row| {
+            if keeps(row) { export.row(row) } else { Ok(()) }
+        })?;
+        Ok(export.finish()?)
+    }
 }
 
 fn failed(target: &str, error: ExportError) -> CliError {
@@ -98,7 +119,7 @@ fn failed(target: &str, error: ExportError) -> CliError {
 }
 
 /// The columns of an export (design section 9).
-pub fn columns(what: What) -> &'static [Column] {
+fn columns(what: What) -> &'static [Column] {
     match what {
         What::Participants => PARTICIPANTS,
         What::Plans => PLANS,

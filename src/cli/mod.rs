@@ -3,6 +3,7 @@
 pub mod approve;
 pub mod check;
 pub mod demo;
+pub mod exceptions;
 pub mod export;
 pub mod ingest;
 pub mod init;
@@ -58,6 +59,8 @@ enum Command {
     Send(send::SendArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
+    /// Show what a clerk must look at
+    Exceptions(exceptions::ExceptionsArgs),
     /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
     Export(export::ExportArgs),
 }
@@ -161,6 +164,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Approve(args) => approve::run(&args, context),
         Command::Send(args) => send::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
+        Command::Exceptions(args) => exceptions::run(&args, context),
         Command::Export(args) => export::run(&args, context),
     }
 }

@@ -164,15 +164,24 @@ fn participant(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::stor
     (10..=12).try_for_each(|column| out.text(row, column))
 }
 
-/// Where the newest version is a refusal, the last terms known are shown: the state says that they do not hold.
+/// A paid plan shows the version by which it was posted: that of the posting's key, else that of its instruction. Any
+/// other shows its newest; where that is a refusal, the last terms known: the state says that they do not hold.
 const PLANS: &str = "
-    SELECT n.participant, p.name, w.enrolled, n.fee_year, v.tier, v.government, v.payer, v.category, n.state
+    WITH posted AS MATERIALIZED (
+        SELECT k.participant, k.fee_year, max(k.version) AS version
+        FROM posting_key k JOIN posting p ON p.id = k.posting
+        WHERE p.event IN (0, 1, 3) AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
+        GROUP BY k.participant, k.fee_year)
+    SELECT n.participant, r.name, w.enrolled, n.fee_year, v.tier, v.government, v.payer, v.category, n.state
     FROM plan_now n
     JOIN plan_version w ON w.participant = n.participant AND w.fee_year = n.fee_year AND w.version = n.version
+    LEFT JOIN posted p ON p.participant = n.participant AND p.fee_year = n.fee_year
+    LEFT JOIN instruction i ON i.id = n.instruction
     LEFT JOIN plan_version v ON v.participant = n.participant AND v.fee_year = n.fee_year AND v.version =
         (SELECT max(t.version) FROM plan_version t
-         WHERE t.participant = n.participant AND t.fee_year = n.fee_year AND t.refusal IS NULL)
-    LEFT JOIN participant p ON p.id = n.participant
+         WHERE t.participant = n.participant AND t.fee_year = n.fee_year AND t.refusal IS NULL
+           AND t.version <= CASE WHEN n.state IN (5, 6) THEN coalesce(p.version, i.version, n.version) ELSE n.version END)
+    LEFT JOIN participant r ON r.id = n.participant
     WHERE ?1 IS NULL OR n.fee_year = ?1 ORDER BY n.participant, n.fee_year";
 
 fn plan(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {

@@ -10,6 +10,7 @@ pub mod chain;
 pub mod exceptions;
 pub mod export;
 pub mod files;
+pub mod overview;
 mod words;
 
 pub use apply::{Applied, EX_POST_STATES};

@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod bureau;
+pub mod closing;
 pub mod drops;
 pub mod instructing;
 pub mod intake;

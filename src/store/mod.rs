@@ -11,6 +11,7 @@ pub mod exceptions;
 pub mod export;
 pub mod files;
 pub mod overview;
+pub mod summary;
 mod words;
 
 pub use apply::{Applied, EX_POST_STATES};

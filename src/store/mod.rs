@@ -8,7 +8,9 @@ pub mod book;
 mod bulk;
 pub mod chain;
 pub mod exceptions;
+pub mod export;
 pub mod files;
+pub mod overview;
 pub mod summary;
 mod words;
 

@@ -1,6 +1,7 @@
 //! The command line: one file per command, as `docs/architecture.md` names them.
 
 pub mod approve;
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod ingest;
@@ -57,6 +58,8 @@ enum Command {
     Send(send::SendArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
+    /// Prove the invariants from what is stored
+    Audit,
 }
 
 /// What every command is told.
@@ -158,6 +161,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Approve(args) => approve::run(&args, context),
         Command::Send(args) => send::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
+        Command::Audit => audit::run(context),
     }
 }
 

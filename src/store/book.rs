@@ -147,7 +147,27 @@ fn empty(id: IdNumber, fee_year: FeeYear) -> Dossier {
 /// Everything of every participant whose key is in `keys`, in their order: five range reads, whatever their number.
 pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear) -> Result<Vec<Dossier>> {
     let (low, high) = (*keys.start(), *keys.end());
-    let mut all: BTreeMap<i64, Dossier> = BTreeMap::new();
+    let mut all = BTreeMap::new();
+    read_people(conn, low, high, fee_year, &mut all)?;
+    read_plans(conn, low, high, fee_year, &mut all)?;
+    read_open(conn, low, high, fee_year, &mut all)?;
+    Ok(all.into_values().collect())
+}
+
+/// What roster and lists say of one participant, without plans and exceptions.
+pub fn person(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Dossier> {
+    let mut found = BTreeMap::new();
+    read_people(conn, id.key(), id.key(), fee_year, &mut found)?;
+    Ok(found.remove(&id.key()).unwrap_or_else(|| empty(id, fee_year)))
+}
+
+fn read_people(
+    conn: &Connection,
+    low: i64,
+    high: i64,
+    fee_year: FeeYear,
+    all: &mut BTreeMap<i64, Dossier>,
+) -> Result<()> {
     let entry = |all: &mut BTreeMap<i64, Dossier>, key: i64, work: &mut dyn FnMut(&mut Dossier)| {
         work(all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)));
     };
@@ -158,7 +178,7 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear)
     let mut rows = statement.query((low, high))?;
     while let Some(row) = rows.next()? {
         let participant = participant(row)?;
-        entry(&mut all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
+        entry(all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
     }
     let mut statement = conn.prepare_cached(
         "SELECT participant, payer, district, category, year, name FROM recognition WHERE participant BETWEEN ?1 AND ?2",
@@ -166,13 +186,13 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear)
     let mut rows = statement.query((low, high))?;
     while let Some(row) = rows.next()? {
         let recognition = recognition(row)?;
-        entry(&mut all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
+        entry(all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
     }
     let mut statement =
         conn.prepare_cached("SELECT DISTINCT participant FROM recognition_change WHERE participant BETWEEN ?1 AND ?2")?;
     let mut rows = statement.query((low, high))?;
     while let Some(row) = rows.next()? {
-        entry(&mut all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
+        entry(all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
     }
     let mut statement =
         conn.prepare_cached("SELECT participant, class, name FROM confirmation WHERE participant BETWEEN ?1 AND ?2")?;
@@ -180,13 +200,11 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear)
     while let Some(row) = rows.next()? {
         let (class, name): (String, String) = (row.get(1)?, row.get(2)?);
         let is_name = class == Class::NameDiffers.word();
-        entry(&mut all, row.get(0)?, &mut |dossier| {
+        entry(all, row.get(0)?, &mut |dossier| {
             if is_name { &mut dossier.confirmed_names } else { &mut dossier.confirmed_holders }.push(name.clone());
         });
     }
-    read_plans(conn, low, high, fee_year, &mut all)?;
-    read_open(conn, low, high, fee_year, &mut all)?;
-    Ok(all.into_values().collect())
+    Ok(())
 }
 
 fn read_plans(

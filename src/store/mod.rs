@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod approvals;
+pub mod audit;
 pub mod balance;
 pub mod batches;
 pub mod book;

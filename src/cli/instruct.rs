@@ -3,7 +3,6 @@
 use crate::cli::out::Kind;
 use crate::cli::table::aligned;
 use crate::cli::{CliError, Context, Exit, Ran};
-use crate::daemon::bureau::StepError;
 use crate::daemon::instructing::{Round, RoundReport, instruct};
 use crate::transport::hex;
 use serde_json::json;
@@ -37,7 +36,7 @@ pub fn run(args: &InstructArgs, context: &Context) -> Ran {
         debit_on: args.debit_on.clone(),
         without_lists: args.without_lists.clone(),
     };
-    let report = instruct(&mut bureau, &round, &context.order()).map_err(StepError::from)?;
+    let report = instruct(&mut bureau, &round, &context.order())?;
     if context.json {
         let batches = report.batches.iter().map(|batch| {
             json!({

@@ -3,7 +3,8 @@
 use crate::daemon::bureau::{Bureau, Order, Step};
 use crate::daemon::intake::{Control, take};
 use crate::daemon::receipts::{Receipt, Sender};
-use crate::format::decode::{Decoded, decode};
+use crate::format::decode::decode;
+use crate::format::decoded::Decoded;
 use crate::format::layout::{FileKind, Layout};
 use crate::format::table::TableKind;
 use crate::transport::folder::{Candidate, Folder};
@@ -141,11 +142,11 @@ fn take_found(
         None => None,
     };
     let spooled = open.spool(candidate, &spool, LIMIT)?;
-    if let Some(layout) = layout_of(bureau, &sender) {
-        if is_incomplete(layout, &found.name, &spooled.path, control.as_ref())? {
-            std::fs::remove_file(&spooled.path).map_err(|e| crate::transport::Error::io(&spooled.path, "remove", e))?;
-            return Ok(Looked::Incomplete("what is there is sound and not whole: more must come".to_owned()));
-        }
+    if let Some(layout) = layout_of(bureau, &sender)
+        && is_incomplete(layout, &found.name, &spooled.path, control.as_ref())?
+    {
+        std::fs::remove_file(&spooled.path).map_err(|e| crate::transport::Error::io(&spooled.path, "remove", e))?;
+        return Ok(Looked::Incomplete("what is there is sound and not whole: more must come".to_owned()));
     }
     let receipt = take(bureau, &spooled, &found.name, sender, control, kind, order)?;
     Ok(Looked::Taken(Box::new(receipt)))

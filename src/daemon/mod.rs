@@ -3,6 +3,7 @@
 pub mod approvals;
 pub mod audit;
 pub mod bureau;
+pub mod closing;
 pub mod drops;
 pub mod instructing;
 pub mod intake;

@@ -10,6 +10,7 @@ mod bulk;
 pub mod chain;
 pub mod exceptions;
 pub mod files;
+pub mod summary;
 mod words;
 
 pub use apply::{Applied, EX_POST_STATES};
@@ -134,9 +135,9 @@ impl Store {
         Ok(())
     }
 
-    /// Reads without writing: one consistent view.
-    pub fn read<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let tx = self.conn.transaction()?;
+    /// Reads without writing: one consistent view. Writing borrows the store mutably, so the two never nest.
+    pub fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let tx = self.conn.unchecked_transaction()?;
         work(&tx)
     }
 

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 /// Proves I1 to I13, in their order, on one consistent view of the store.
 ///
 /// `now` is the business date and time: it decides which files should have reached a final state.
-pub fn audit(bureau: &mut Bureau, now: DateTime) -> Step<Vec<Check>> {
+pub fn audit(bureau: &Bureau, now: DateTime) -> Step<Vec<Check>> {
     let Bureau { config, layouts, store } = bureau;
     let mut checks = store.read(|tx| {
         let mut checks = prove(tx)?;
@@ -24,11 +24,6 @@ pub fn audit(bureau: &mut Bureau, now: DateTime) -> Step<Vec<Check>> {
     })?;
     checks.sort_by_key(|check| check.id[1..].parse::<u8>().unwrap_or(u8::MAX));
     Ok(checks)
-}
-
-/// The first broken invariant, as one line.
-pub fn first_broken(checks: &[Check]) -> Option<String> {
-    checks.iter().find_map(|check| check.offender.as_ref().map(|offender| format!("{}: {offender}", check.id)))
 }
 
 type Found = crate::store::Result<Option<String>>;

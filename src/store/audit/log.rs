@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 
 /// I11: every row names the digest of the one before, and the digest of its transaction's postings; every drop file,
-/// batch and approval is covered by a row with its digest.
+/// batch and given approval is covered by a row with its digest.
 pub(super) fn whole(conn: &Connection) -> Result<Option<String>> {
     let mut postings = postings_by_transaction(conn)?;
     let mut known: HashSet<[u8; 32]> = HashSet::new();
@@ -71,7 +71,7 @@ fn uncovered(conn: &Connection, known: &HashSet<[u8; 32]>) -> Result<Option<Stri
     for (what, sql) in [
         ("file", "SELECT id, sha256 FROM file ORDER BY id"),
         ("batch", "SELECT number, sha256 FROM batch ORDER BY id"),
-        ("approval", "SELECT id, digest FROM approval ORDER BY id"),
+        ("approval", "SELECT id, digest FROM approval WHERE state = 1 ORDER BY id"),
     ] {
         let mut statement = conn.prepare(sql)?;
         let mut rows = statement.query([])?;

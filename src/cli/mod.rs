@@ -72,6 +72,8 @@ enum Command {
     Exceptions(exceptions::ExceptionsArgs),
     /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
     Export(export::ExportArgs),
+    /// Prove the invariants from what is stored
+    Audit,
 }
 
 /// What every command is told.
@@ -178,6 +180,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Resolve(args) => resolve::run(&args, context),
         Command::Exceptions(args) => exceptions::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Audit => audit::run(context),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The daemon, and the steps that it shares with the commands.
 
 pub mod approvals;
+pub mod audit;
 pub mod bureau;
 pub mod closing;
 pub mod drops;

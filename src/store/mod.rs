@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod approvals;
+pub mod audit;
 pub mod balance;
 pub mod batches;
 pub mod book;
@@ -136,9 +137,9 @@ impl Store {
         Ok(())
     }
 
-    /// Reads without writing: one consistent view.
-    pub fn read<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let tx = self.conn.transaction()?;
+    /// Reads without writing: one consistent view. Writing borrows the store mutably, so the two never nest.
+    pub fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let tx = self.conn.unchecked_transaction()?;
         work(&tx)
     }
 

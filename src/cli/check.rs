@@ -2,7 +2,10 @@
 
 use crate::config::{self, Config, Problem, Served};
 use crate::domain::calendar::Date;
+use crate::domain::participant::BankNumber;
+use crate::format::layout::Layout;
 use rustix::fs::{Access, access, statvfs};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -40,7 +43,7 @@ pub fn run(context: &crate::cli::Context) -> crate::cli::Ran {
     let (config, mut findings) = check(&context.config);
     if let Some(config) = &config {
         match crate::daemon::bureau::load_layouts(config) {
-            Ok(_) => {}
+            Ok(layouts) => findings.configuration.extend(missing_header_values(config, &layouts, &context.config)),
             Err(error) => findings.configuration.push(Problem::of_file("formats", error.to_string())),
         }
         let store = crate::daemon::bureau::store_path(&config.state);
@@ -63,6 +66,16 @@ pub fn run(context: &crate::cli::Context) -> crate::cli::Ran {
         1 => crate::cli::Exit::Findings,
         _ => crate::cli::Exit::Configuration,
     })
+}
+
+/// What a bank's layout needs of `[bank.header]` and does not get: found here, not when the first batch is drafted.
+fn missing_header_values(config: &Config, layouts: &BTreeMap<BankNumber, Layout>, file: &Path) -> Vec<Problem> {
+    let banks = config.banks.iter().filter_map(|bank| Some((bank, layouts.get(&bank.number)?)));
+    let missing = banks.flat_map(|(bank, layout)| {
+        let keys = layout.bank_keys().into_iter().filter(|key| !bank.header.contains_key(*key));
+        keys.map(|key| format!("bank {}: [bank.header] has no {key}, which layout {} needs", bank.key, layout.key))
+    });
+    missing.map(|words| Problem::of_file(file.display().to_string(), words)).collect()
 }
 
 /// Checks a configuration file and the folders around it. The configuration comes back too, for the checks of

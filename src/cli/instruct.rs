@@ -3,7 +3,6 @@
 use crate::cli::out::Kind;
 use crate::cli::table::aligned;
 use crate::cli::{CliError, Context, Exit, Ran};
-use crate::daemon::bureau::StepError;
 use crate::daemon::instructing::{Round, RoundReport, instruct};
 use crate::transport::hex;
 use serde_json::json;

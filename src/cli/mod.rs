@@ -1,11 +1,14 @@
 //! The command line: one file per command, as `docs/architecture.md` names them.
 
 pub mod approve;
+pub mod audit;
 pub mod check;
+pub mod close;
 pub mod demo;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
+pub mod layout;
 pub mod out;
 pub mod plan;
 pub mod resolve;
@@ -58,6 +61,12 @@ enum Command {
     Approve(approve::ApproveArgs),
     /// Send released batches to the banks
     Send(send::SendArgs),
+    /// Play a whole fee year on made-up people
+    Demo(demo::DemoArgs),
+    /// Work with bank layouts: no store needed
+    Layout(layout::LayoutArgs),
+    /// Close a month of the ledger
+    Close(close::CloseArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
 }
@@ -161,6 +170,9 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Instruct(args) => instruct::run(&args, context),
         Command::Approve(args) => approve::run(&args, context),
         Command::Send(args) => send::run(&args, context),
+        Command::Demo(args) => demo::run(&args, context),
+        Command::Layout(args) => Ok(layout::run(&args, context)),
+        Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
     }
 }

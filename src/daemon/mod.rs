@@ -7,6 +7,7 @@
 pub mod alarms;
 pub mod approvals;
 pub mod bureau;
+pub mod closing;
 pub mod drops;
 pub mod inboxes;
 pub mod instructing;

@@ -33,6 +33,10 @@ pub fn approve_release(bureau: &mut Bureau, approval: &Approval, order: &Order) 
     if batch.state != BatchState::Drafted || transport::sha256(&bytes) != approval.digest {
         return void(bureau, approval, order);
     }
+    if is_too_late(bureau, &batch, order)? {
+        let report = withdraw(bureau, &batch, order)?;
+        return refuse(format!("batch {number}: {}", report.words));
+    }
     let act = order.act("release", number.to_string(), batch.sha256);
     bureau.store.transact(&act, |txn| {
         txn.approve(approval.id, &order.actor)?;
@@ -131,16 +135,20 @@ pub fn send(bureau: &mut Bureau, order: &Order) -> Step<Vec<SendReport>> {
     let mut reports = Vec::new();
     for batch in waiting {
         let Some(number) = batch.bank else { continue };
-        let bank = bureau.bank(number)?;
-        let cutoff = DateTime::from_parts(batch.debit_on, bank.cutoff);
-        let folder = bureau.bank_out(&bank.key);
-        reports.push(if batch.state == BatchState::Released && order.at > cutoff {
+        let folder = bureau.bank_out(&bureau.bank(number)?.key);
+        reports.push(if batch.state == BatchState::Released && is_too_late(bureau, &batch, order)? {
             withdraw(bureau, &batch, order)?
         } else {
             send_one(bureau, &batch, &folder, order)?
         });
     }
     Ok(reports)
+}
+
+/// The bank's cutoff of the debit date has passed.
+fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> {
+    let Some(number) = batch.bank else { return Ok(false) };
+    Ok(order.at > DateTime::from_parts(batch.debit_on, bureau.bank(number)?.cutoff))
 }
 
 /// Too late for its debit date: cancelled, and drafted again by the next round.

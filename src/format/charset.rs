@@ -61,14 +61,19 @@ impl Charset {
     pub fn check(self, bytes: &[u8]) -> Result<(), TextFault> {
         let pairs = self.pairs();
         let mut at = 0;
-        while at < bytes.len() {
-            match bytes[at] {
-                b' ' if is_blank(&bytes[at..]) => return Ok(()),
-                0x20..=0x7E => at += 1,
-                _ => at += self.sequence(pairs, bytes, at)?,
+        loop {
+            while let Some([lead, trail]) = bytes.get(at..at + 2)
+                && pairs.has(*lead, *trail)
+            {
+                at += 2;
+            }
+            match bytes.get(at) {
+                None => return Ok(()),
+                Some(b' ') if is_blank(&bytes[at..]) => return Ok(()),
+                Some(0x20..=0x7E) => at += 1,
+                Some(_) => at += self.sequence(pairs, bytes, at)?,
             }
         }
-        Ok(())
     }
 
     /// The text of `bytes` without the spaces at the end.
@@ -100,6 +105,26 @@ impl Charset {
             at += width;
         }
         Ok(())
+    }
+
+    /// Bytes for people: text where they are text, each other byte as `\xAB`.
+    pub fn show(self, bytes: &[u8]) -> String {
+        let pairs = self.pairs();
+        let mut text = String::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let width = match bytes[at] {
+                0x20..=0x7E => 1,
+                _ => self.sequence(pairs, bytes, at).unwrap_or(0),
+            };
+            match self.decode_into(&bytes[at..at + width], &mut text) {
+                Ok(()) if bytes[at] == b' ' => text.push(' '),
+                Ok(()) if width > 0 => {}
+                _ => text.push_str(&format!("\\x{:02X}", bytes[at])),
+            }
+            at += width.max(1);
+        }
+        text
     }
 
     /// Writes `text` to the start of `field`; how many bytes it took, `None` where it does not fit.
@@ -156,14 +181,26 @@ impl Charset {
 /// The bytes without the spaces at the end.
 #[inline]
 pub fn trim_end(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|b| *b != b' ').map_or(0, |last| last + 1);
-    &bytes[..end]
+    let mut rest = bytes;
+    while let Some((before, b"        ")) = rest.split_last_chunk::<8>() {
+        rest = before;
+    }
+    while let Some((b' ', before)) = rest.split_last() {
+        rest = before;
+    }
+    rest
 }
 
 /// Nothing but spaces.
 #[inline]
 pub fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().fold(0, |other, b| other | (b ^ b' ')) == 0
+    is_all(bytes, b' ')
+}
+
+/// Nothing but this byte.
+#[inline]
+pub fn is_all(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().fold(0, |other, b| other | (b ^ byte)) == 0
 }
 
 /// Names the fault of a sequence that is no pair of the charset.
@@ -215,17 +252,18 @@ fn say_in_four(character: char) -> Option<[u8; 4]> {
 
 /// The two-byte characters of a charset, both ways. All of them lie in the basic plane.
 struct Pairs {
-    characters: Box<[u16]>,
-    pairs: Box<[u16]>,
+    /// Pair → character, 0 where there is none.
+    characters: Box<[u16; 65_536]>,
+    /// Character → pair, 0 where there is none.
+    pairs: Box<[u16; 65_536]>,
 }
 
 const LEADS: RangeInclusive<u8> = 0x81..=0xFE;
 const TRAILS: RangeInclusive<u8> = 0x40..=0xFE;
-const TRAIL_COUNT: usize = 0xFE - 0x40 + 1;
 
 impl Pairs {
     fn build(leave_out: &[RangeInclusive<u16>]) -> Pairs {
-        let mut built = Pairs { characters: vec![0; 126 * TRAIL_COUNT].into(), pairs: vec![0; 65_536].into() };
+        let mut built = Pairs { characters: Box::new([0; 65_536]), pairs: Box::new([0; 65_536]) };
         for lead in LEADS {
             for trail in TRAILS {
                 let pair = u16::from_be_bytes([lead, trail]);
@@ -235,7 +273,7 @@ impl Pairs {
                     continue;
                 }
                 let character = u16::try_from(u32::from(character)).expect("pairs say the basic plane");
-                built.characters[Pairs::index(lead, trail).expect("in range")] = character;
+                built.characters[usize::from(pair)] = character;
                 built.pairs[usize::from(character)] = pair;
             }
         }
@@ -243,19 +281,12 @@ impl Pairs {
     }
 
     #[inline]
-    fn index(lead: u8, trail: u8) -> Option<usize> {
-        let row = usize::from(lead).checked_sub(0x81)?;
-        let column = usize::from(trail).checked_sub(0x40)?;
-        (row < 126 && column < TRAIL_COUNT).then_some(row * TRAIL_COUNT + column)
-    }
-
-    #[inline]
     fn has(&self, lead: u8, trail: u8) -> bool {
-        Pairs::index(lead, trail).is_some_and(|index| self.characters[index] != 0)
+        self.characters[usize::from(u16::from_be_bytes([lead, trail]))] != 0
     }
 
     fn character(&self, lead: u8, trail: u8) -> Option<char> {
-        let character = self.characters[Pairs::index(lead, trail)?];
+        let character = self.characters[usize::from(u16::from_be_bytes([lead, trail]))];
         char::from_u32(u32::from(character)).filter(|c| *c != '\0')
     }
 

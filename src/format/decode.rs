@@ -4,6 +4,7 @@
 //! other line is looked at again, slowly, to name what is wrong with it. Nothing stops at the first defect.
 
 use crate::domain::returns::FileAnswer;
+use crate::format::decoded::{Decoded, charset_free, defect_in, file_answer, stated_total};
 use crate::format::defect::{Defect, DefectKind};
 use crate::format::digest::{Algorithm, Hasher};
 use crate::format::field::FieldLayout;
@@ -31,7 +32,8 @@ pub struct Decoder<'l> {
     /// Line and byte of the next line.
     line: u64,
     offset: u64,
-    next_sequence: u64,
+    /// The number of the next row; unknown after a line that could not be read.
+    next_sequence: Option<u64>,
     totals: Totals,
     /// A row could not be read, so totals prove nothing.
     is_spoiled: bool,
@@ -47,32 +49,6 @@ enum Stage {
     Start,
     Rows,
     Done,
-}
-
-/// What a whole file says.
-#[derive(Debug)]
-pub struct Decoded<'l> {
-    layout: &'l Layout,
-    /// Which kind of file it is.
-    pub kind: FileKind,
-    /// Bytes of the file.
-    pub bytes: u64,
-    /// What its rows add up to.
-    pub totals: Totals,
-    /// Its header, the record of a control file included.
-    pub header: Option<KeptRecord<'l>>,
-    /// Its trailer.
-    pub trailer: Option<KeptRecord<'l>>,
-    /// The digest over its own range, where one was computed or given.
-    pub digest: Option<String>,
-    /// The first [`KEPT_DEFECTS`] defects, in the order of the file.
-    pub defects: Vec<Defect>,
-    /// All defects.
-    pub defect_count: u64,
-    /// Defects that are a reason to refuse the file.
-    pub fatal_count: u64,
-    /// Everything there is sound, and more was to come.
-    is_incomplete: bool,
 }
 
 impl<'l> Decoder<'l> {
@@ -94,7 +70,7 @@ impl<'l> Decoder<'l> {
             stage: if starts_with_rows { Stage::Rows } else { Stage::Start },
             line: 1,
             offset: 0,
-            next_sequence: 1,
+            next_sequence: Some(1),
             totals: Totals::default(),
             is_spoiled: false,
             algorithm: digest.or(file.own_digest()),
@@ -157,7 +133,8 @@ impl<'l> Decoder<'l> {
         }
         let is_incomplete = is_cut && self.defects.fatal == 0;
         if is_cut {
-            self.defects.push(Defect::of_line(DefectKind::Cut, 0, self.offset, &[]));
+            let kind = if self.offset == 0 { DefectKind::EmptyFile } else { DefectKind::Cut };
+            self.defects.push(Defect::of_line(kind, 0, self.offset, &[], self.layout.charset));
         } else {
             self.envelope(digest.as_deref());
         }
@@ -226,7 +203,7 @@ impl<'l> Decoder<'l> {
             (None, false) if window.len() < self.longest_line => return 0,
             (None, false) => {
                 self.is_skipping = true;
-                self.is_spoiled = true;
+                self.spoil();
                 self.line_defect(DefectKind::Endless, window);
                 self.hash(window);
                 self.offset += window.len() as u64;
@@ -242,7 +219,7 @@ impl<'l> Decoder<'l> {
     fn line(&mut self, line: &[u8], visit: &mut impl FnMut(&Record<'_>)) {
         let mut text = self.without_line_end(line);
         if self.offset == 0 && text.starts_with(BYTE_ORDER_MARK) {
-            self.line_defect(DefectKind::ByteOrderMark, BYTE_ORDER_MARK);
+            self.line_defect(DefectKind::ByteOrderMark, &[]);
             text = &text[BYTE_ORDER_MARK.len()..];
         }
         if text.is_empty() || text == END_MARK {
@@ -255,8 +232,9 @@ impl<'l> Decoder<'l> {
             self.hash(line);
         }
         match layout {
+            _ if self.stage == Stage::Done => self.line_defect(DefectKind::AfterTrailer, text),
             None => {
-                self.is_spoiled = true;
+                self.spoil();
                 self.line_defect(DefectKind::UnknownRecord, text);
             }
             Some(layout) => self.record(layout, text, visit),
@@ -271,9 +249,8 @@ impl<'l> Decoder<'l> {
             None => (text, false),
         };
         if is_crlf != (self.file.line_end.bytes().len() == 2) {
-            let at = text.len()..line.len();
-            let defect = Defect::of_line(DefectKind::LineEnd(self.file.line_end), self.line, self.offset, line).at(at);
-            self.defects.push(defect);
+            let defect = self.defect(DefectKind::LineEnd(self.file.line_end), line);
+            self.defects.push(defect.at(text.len()..line.len()));
         }
         text
     }
@@ -289,12 +266,9 @@ impl<'l> Decoder<'l> {
     fn record(&mut self, layout: &'l RecordLayout, text: &[u8], visit: &mut impl FnMut(&Record<'_>)) {
         self.place_in_file(layout.kind, text);
         if text.len() != layout.width {
-            self.is_spoiled = true;
+            self.spoil();
             let kind = DefectKind::RecordLength { expected: layout.width, found: text.len() };
-            let defect = Defect::of_line(kind, self.line, self.offset, text);
-            self.defects.push(defect.within(layout.kind, layout.charset()));
-            self.next_sequence += u64::from(layout.kind == RecordKind::Detail);
-            return;
+            return self.defects.push(self.defect(kind, text).within(layout.kind));
         }
         let before = self.defects.count;
         self.fields(layout, text, layout.fields.len());
@@ -311,7 +285,6 @@ impl<'l> Decoder<'l> {
     /// Header first, trailer last, each once.
     fn place_in_file(&mut self, kind: RecordKind, text: &[u8]) {
         let misplaced = match (self.stage, kind) {
-            (Stage::Done, _) => Some(DefectKind::AfterTrailer),
             (Stage::Start, RecordKind::Detail | RecordKind::Trailer) => Some(DefectKind::NoHeader),
             (Stage::Rows, RecordKind::Header) => Some(DefectKind::HeaderTwice),
             _ => None,
@@ -319,15 +292,13 @@ impl<'l> Decoder<'l> {
         if let Some(defect) = misplaced {
             self.line_defect(defect, text);
         }
-        self.stage = match (self.stage, kind) {
-            (Stage::Done, _) | (_, RecordKind::Trailer | RecordKind::Control) => Stage::Done,
-            _ => Stage::Rows,
-        };
+        let is_last = matches!(kind, RecordKind::Trailer | RecordKind::Control);
+        self.stage = if is_last { Stage::Done } else { Stage::Rows };
     }
 
     /// Names what is wrong with the first `count` fields of a record.
     fn fields(&mut self, layout: &RecordLayout, text: &[u8], count: usize) {
-        let defect = |kind| Defect::of_line(kind, self.line, self.offset, text).within(layout.kind, layout.charset());
+        let defect = |kind| self.defect(kind, text).within(layout.kind);
         let mut found = Vec::new();
         for field in &layout.fields[..count] {
             let bytes = &text[field.span()];
@@ -350,16 +321,22 @@ impl<'l> Decoder<'l> {
         self.is_spoiled |= !self.totals.add(row, &self.layout.codes);
         let Some(field) = row.layout.field(Role::Sequence).filter(|field| field.contiguous) else { return };
         let sequence = row.number(Role::Sequence);
-        if sequence != Some(self.next_sequence) {
+        if sequence.is_some() && self.next_sequence.is_some() && sequence != self.next_sequence {
             self.out_of_sequence(row, field);
         }
-        self.next_sequence = sequence.unwrap_or(self.next_sequence).saturating_add(1);
+        self.next_sequence = sequence.map(|sequence| sequence.saturating_add(1));
     }
 
     #[cold]
     fn out_of_sequence(&mut self, row: &Record<'_>, field: &FieldLayout) {
-        let defect = Defect::of_line(DefectKind::Sequence(self.next_sequence), row.line, row.offset, row.bytes);
-        self.defects.push(defect.within(row.layout.kind, row.layout.charset()).in_field(field));
+        let kind = DefectKind::Sequence(self.next_sequence.unwrap_or_default());
+        self.defects.push(self.defect(kind, row.bytes).within(row.layout.kind).in_field(field));
+    }
+
+    /// A line could not be read: what rows add up to, and the number of the next, are not known any more.
+    fn spoil(&mut self) {
+        self.is_spoiled = true;
+        self.next_sequence = None;
     }
 
     /// Keeps the first header and trailer; their totals are compared at the end.
@@ -382,8 +359,13 @@ impl<'l> Decoder<'l> {
         }
     }
 
+    /// A defect of the line being read.
+    fn defect(&self, kind: DefectKind, text: &[u8]) -> Defect {
+        Defect::of_line(kind, self.line, self.offset, text, self.layout.charset)
+    }
+
     fn line_defect(&mut self, kind: DefectKind, text: &[u8]) {
-        self.defects.push(Defect::of_line(kind, self.line, self.offset, text));
+        self.defects.push(self.defect(kind, text));
     }
 
     /// Judges what is left after the last line end; `false` where the file ends inside a line.
@@ -499,108 +481,6 @@ impl<'l> Decoder<'l> {
     fn push_in(&mut self, record: &Record<'_>, field: &FieldLayout, kind: DefectKind, found: String) {
         self.defects.push(defect_in(record, field, kind, found));
     }
-}
-
-impl<'l> Decoded<'l> {
-    /// No reason to refuse the file. Flags ([`Defect::is_flag`]) are no reason.
-    pub fn is_sound(&self) -> bool {
-        self.fatal_count == 0
-    }
-
-    /// A proper prefix of a sound file: more bytes may still come. A finished file with wrong totals is not.
-    pub fn is_incomplete(&self) -> bool {
-        self.is_incomplete
-    }
-
-    /// What the bank says of the whole file.
-    pub fn file_answer(&self) -> FileAnswer {
-        file_answer(self.layout, self.header.as_ref())
-    }
-
-    /// The header or trailer, or the record of a control file, that has a role.
-    fn envelope_with(&self, role: Role) -> Option<Record<'_>> {
-        let mut envelope = self.header.iter().chain(&self.trailer).map(KeptRecord::record);
-        envelope.find(|record| record.layout.field(role).is_some())
-    }
-
-    /// The value of a role in the envelope, without padding.
-    pub fn value(&self, role: Role) -> Option<String> {
-        let record = self.envelope_with(role)?;
-        record.value(record.layout.field(role)?).ok()
-    }
-
-    /// The number of a role in the envelope.
-    pub fn number(&self, role: Role) -> Option<u64> {
-        self.envelope_with(role)?.number(role)
-    }
-
-    /// The value that the bank's header has under a key of `[bank.header]`.
-    pub fn bank_value(&self, key: &str) -> Option<String> {
-        self.header.as_ref()?.record().bank_value(key)
-    }
-
-    /// The digest that a control file asks its data file to be read with.
-    pub fn asked_digest(&self) -> Option<Algorithm> {
-        Algorithm::parse(&self.value(Role::DigestAlgorithm)?)
-    }
-
-    /// Holds a data file against its control file: name, size, rows, sums, digest. The defects are the data file's,
-    /// and point into the control file's line.
-    pub fn check_control(&mut self, control: &Decoded<'_>, data_name: &str) {
-        let Some(record) = control.header.as_ref().map(KeptRecord::record) else { return };
-        let size = record.number(Role::FileSize);
-        // A data file that is still growing is only that; its other totals say nothing yet.
-        let is_growing =
-            size.is_some_and(|size| self.bytes < size) && self.fatal_count <= u64::from(self.is_incomplete);
-        self.is_incomplete = is_growing;
-        let mut found = Vec::new();
-        for (field, stated, expected) in self.control_values(&record, data_name) {
-            if stated != expected {
-                let role = field.role.expect("compared by role");
-                found.push(defect_in(&record, field, DefectKind::Control { role, expected }, stated));
-            }
-        }
-        self.fatal_count += found.len() as u64;
-        self.defect_count += found.len() as u64;
-        self.defects.extend(found);
-        self.defects.truncate(KEPT_DEFECTS);
-    }
-
-    /// Field, what the control file states, what the data file bears out.
-    fn control_values<'r>(&self, control: &Record<'r>, data_name: &str) -> Vec<(&'r FieldLayout, String, String)> {
-        let shown = |role| Some(totals::shown(role, self.totals.of(role)?));
-        let expected = |role| match role {
-            Role::FileName => Some(data_name.to_owned()),
-            Role::FileSize => Some(self.bytes.to_string()),
-            Role::Digest => self.digest.clone(),
-            role => shown(role),
-        };
-        let compared = control.layout.fields.iter().filter_map(|field| Some((field, expected(field.role?)?)));
-        compared.filter_map(|(field, expected)| Some((field, control.value(field).ok()?, expected))).collect()
-    }
-}
-
-fn file_answer(layout: &Layout, header: Option<&KeptRecord<'_>>) -> FileAnswer {
-    let header = header.map(KeptRecord::record).filter(|record| record.layout.field(Role::FileCode).is_some());
-    layout.file_answer(header.as_ref().map(|record| record.bytes(Role::FileCode)))
-}
-
-/// A total as stated: sums in fen.
-fn stated_total(record: &Record<'_>, role: Role) -> Option<i128> {
-    if role.is_money() {
-        record.money(role).map(|money| i128::from(money.fen()))
-    } else {
-        record.number(role).map(i128::from)
-    }
-}
-
-fn defect_in(record: &Record<'_>, field: &FieldLayout, kind: DefectKind, found: String) -> Defect {
-    let defect = Defect::of_line(kind, record.line, record.offset, record.bytes);
-    defect.within(record.kind(), record.layout.charset()).in_field(field).finding(found)
-}
-
-fn charset_free(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
 }
 
 /// Defects found so far: the first are kept, all are counted.

@@ -7,6 +7,7 @@ use crate::format::layout::{LineEnd, RecordKind};
 use crate::format::role::Role;
 use std::fmt::Write;
 use std::ops::Range;
+use unicode_width::UnicodeWidthStr;
 
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Defect {
     is_personal: bool,
     /// The line, for showing.
     text: Vec<u8>,
-    charset: Option<Charset>,
+    charset: Charset,
 }
 
 /// What is wrong.
@@ -66,6 +67,8 @@ pub enum DefectKind {
     AfterTrailer,
     /// The file ends before it is finished.
     Cut,
+    /// Nothing at all.
+    EmptyFile,
     /// Rows are numbered 1, 2, 3 …; this one is not next.
     Sequence(u64),
     /// A total that the rows do not add up to.
@@ -93,7 +96,7 @@ pub enum DefectKind {
 
 impl Defect {
     /// A defect of a whole line.
-    pub(super) fn of_line(kind: DefectKind, line: u64, offset: u64, text: &[u8]) -> Defect {
+    pub(super) fn of_line(kind: DefectKind, line: u64, offset: u64, text: &[u8], charset: Charset) -> Defect {
         let shown = text.len().min(SHOWN_BYTES);
         Defect {
             line,
@@ -105,7 +108,7 @@ impl Defect {
             found: String::new(),
             is_personal: false,
             text: text[..shown].to_vec(),
-            charset: None,
+            charset,
         }
     }
 
@@ -117,9 +120,8 @@ impl Defect {
     }
 
     /// The same, in a record.
-    pub(super) fn within(mut self, record: RecordKind, charset: Charset) -> Defect {
+    pub(super) fn within(mut self, record: RecordKind) -> Defect {
         self.record = Some(record);
-        self.charset = Some(charset);
         self
     }
 
@@ -128,7 +130,7 @@ impl Defect {
         let span = field.span();
         let mut defect = self.at(span.clone());
         let bytes = defect.text.get(span).unwrap_or_default();
-        defect.found = printable(bytes, defect.charset);
+        defect.found = defect.charset.show(bytes);
         defect.is_personal = field.is_personal();
         defect.field = Some((field.name.clone(), field.title.clone()));
         defect
@@ -147,9 +149,9 @@ impl Defect {
         matches!(&self.kind, DefectKind::Field(fault) if fault.is_flag())
     }
 
-    /// Whether the file could become sound if more bytes followed.
-    pub fn is_cut(&self) -> bool {
-        self.kind == DefectKind::Cut
+    /// Whether it points into the control file, not the data file it was found with.
+    pub fn is_in_control(&self) -> bool {
+        matches!(self.kind, DefectKind::Control { .. })
     }
 
     /// A stable word for programs.
@@ -168,6 +170,7 @@ impl Defect {
             DefectKind::HeaderTwice => "header-twice",
             DefectKind::AfterTrailer => "after-trailer",
             DefectKind::Cut => "cut",
+            DefectKind::EmptyFile => "empty-file",
             DefectKind::Sequence(_) => "sequence",
             DefectKind::Total { .. } => "total",
             DefectKind::Digest { .. } => "digest",
@@ -180,7 +183,10 @@ impl Defect {
         match &self.kind {
             DefectKind::Field(fault) => expected(fault, self.bytes.len()),
             DefectKind::Delimiter(byte) => format!("{:?}", char::from(*byte)),
-            DefectKind::RecordLength { expected, .. } => format!("{expected} bytes"),
+            DefectKind::RecordLength { expected, .. } => match self.record {
+                Some(record) => format!("a {} of {expected} bytes", record.word()),
+                None => format!("{expected} bytes"),
+            },
             DefectKind::Endless => "a line end".to_owned(),
             DefectKind::LineEnd(end) => format!("the line end {}", end.word()),
             DefectKind::BlankLine => "a record".to_owned(),
@@ -190,7 +196,8 @@ impl Defect {
             DefectKind::NoHeader => "the header".to_owned(),
             DefectKind::HeaderTwice => "one header".to_owned(),
             DefectKind::AfterTrailer => "nothing after the trailer".to_owned(),
-            DefectKind::Cut => "a whole file".to_owned(),
+            DefectKind::Cut => "the rest of the file".to_owned(),
+            DefectKind::EmptyFile => "at least one row".to_owned(),
             DefectKind::Sequence(expected) => format!("the number {expected}"),
             DefectKind::Total { role, expected } => format!("{expected} ({}) as the rows add up", role.word()),
             DefectKind::Digest { algorithm, expected } => format!("{} {expected} of the bytes", algorithm.word()),
@@ -204,12 +211,14 @@ impl Defect {
             DefectKind::RecordLength { found, .. } => format!("{found} bytes"),
             DefectKind::Endless => "none".to_owned(),
             DefectKind::Cut => "its end".to_owned(),
+            DefectKind::EmptyFile => "an empty file".to_owned(),
             DefectKind::BlankLine => "an empty line".to_owned(),
             DefectKind::ByteOrderMark => "a byte order mark".to_owned(),
             DefectKind::EndMark => "the byte 0x1A".to_owned(),
             DefectKind::HeaderTwice => "a second".to_owned(),
             DefectKind::UnknownRecord | DefectKind::NoHeader | DefectKind::AfterTrailer => "another line".to_owned(),
-            DefectKind::LineEnd(_) => "another".to_owned(),
+            DefectKind::LineEnd(LineEnd::Lf) => LineEnd::Crlf.word().to_owned(),
+            DefectKind::LineEnd(LineEnd::Crlf) => LineEnd::Lf.word().to_owned(),
             _ if self.is_personal && !show_personal => format!("{} bytes, not shown", self.bytes.len()),
             DefectKind::Total { .. } | DefectKind::Digest { .. } | DefectKind::Control { .. } => self.found.clone(),
             _ => format!("\"{}\"", self.found.trim_end()),
@@ -231,19 +240,21 @@ impl Defect {
         text
     }
 
-    /// The line with carets under the bytes concerned: personal data, so only where it was asked for. Empty where
-    /// the defect is not about bytes of a line.
+    /// The line, with carets under the bytes concerned unless it is all of them: personal data, so only where it was
+    /// asked for. Empty where the defect is not about a line.
     pub fn picture(&self) -> String {
-        if self.line == 0 || self.text.is_empty() || self.bytes.is_empty() {
+        if self.line == 0 || self.text.is_empty() {
             return String::new();
         }
         let (start, end) = (self.bytes.start.min(self.text.len()), self.bytes.end.min(self.text.len()));
-        let shown = |bytes| printable(bytes, self.charset);
-        let (before, inside) = (shown(&self.text[..start]), shown(&self.text[start..end]));
-        let after = shown(&self.text[end..]);
-        let indent = " ".repeat(unicode_width::UnicodeWidthStr::width(before.as_str()));
-        let carets = "^".repeat(unicode_width::UnicodeWidthStr::width(inside.as_str()).max(1));
-        format!("{before}{inside}{}\n{indent}{carets}", after.trim_end())
+        let (before, inside) = (self.charset.show(&self.text[..start]), self.charset.show(&self.text[start..end]));
+        let line = format!("{before}{inside}{}", self.charset.show(&self.text[end..]));
+        if (start, end) == (0, self.text.len()) {
+            return line.trim_end().to_owned();
+        }
+        let indent = " ".repeat(before.width());
+        let carets = "^".repeat(inside.width().max(1));
+        format!("{}\n{indent}{carets}", line.trim_end())
     }
 
     /// The wording for clerks and the bank's desk.
@@ -273,6 +284,7 @@ impl Defect {
             DefectKind::HeaderTwice => "重复出现文件头".to_owned(),
             DefectKind::AfterTrailer => "位于文件尾之后".to_owned(),
             DefectKind::Cut => "不完整，提前结束".to_owned(),
+            DefectKind::EmptyFile => "为空".to_owned(),
             DefectKind::Sequence(expected) => format!("序号不连续，应为{expected}"),
             DefectKind::Total { expected, .. } => format!("与明细不符，应为{expected}"),
             DefectKind::Digest { .. } => "摘要与文件内容不符".to_owned(),
@@ -283,7 +295,7 @@ impl Defect {
     /// What the clerk should do.
     pub fn action_zh(&self) -> &'static str {
         match &self.kind {
-            DefectKind::Cut => "请银行重新发送完整文件",
+            DefectKind::Cut | DefectKind::EmptyFile => "请银行重新发送完整文件",
             DefectKind::Digest { .. } => "文件在传输中可能被改动，请银行重新发送",
             DefectKind::Total { .. } | DefectKind::Sequence(_) => "请银行核对明细与总数后重新发送",
             DefectKind::Control { .. } => "请银行核对控制文件与数据文件后一并重新发送",
@@ -379,23 +391,5 @@ pub fn fault_zh(fault: &Fault) -> String {
         Fault::Filler => "应为空格".to_owned(),
         Fault::NotPositive => "金额应大于零".to_owned(),
         Fault::TooLong(needed) => format!("过长，需要{needed}字节"),
-    }
-}
-
-/// Bytes for people: text where they are text, else each odd byte as `\xAB`.
-fn printable(bytes: &[u8], charset: Option<Charset>) -> String {
-    let trimmed = charset.and_then(|charset| charset.decode(bytes).ok());
-    match trimmed {
-        Some(text) => {
-            let spaces = bytes.len() - crate::format::charset::trim_end(bytes).len();
-            format!("{text}{}", " ".repeat(spaces))
-        }
-        None => bytes.iter().fold(String::new(), |mut text, byte| {
-            match byte {
-                b' '..=b'~' => text.push(char::from(*byte)),
-                _ => write!(text, "\\x{byte:02X}").expect(WRITING),
-            }
-            text
-        }),
     }
 }

@@ -1,10 +1,9 @@
 //! One field: how its bytes are judged, read and written, side by side for every kind.
 //!
-//! A record is judged twice over. [`FieldLayout::range`] gives each byte a range, and the ranges of a whole record are
-//! compared in one sweep; [`FieldLayout::passes`] then proves what ranges cannot. Only where one of them says no does
+//! A record is judged twice over. [`FieldLayout::ranges`] gives each byte a range, and the ranges of a whole record are
+//! compared in one sweep; a [`Check`] then proves what ranges cannot. Only where one of them says no does
 //! [`FieldLayout::fault`] look again, slowly, to name the fault.
 
-use crate::domain::calendar;
 use crate::domain::ids::{IdFault, IdNumber};
 use crate::domain::money::Money;
 use crate::format::charset::{self, Charset, TextFault};
@@ -149,13 +148,13 @@ impl FieldLayout {
     }
 
     /// The lowest and highest byte allowed at each place of the field, for the sweep over a whole record.
-    pub(super) fn range(&self, charset: Charset) -> Vec<(u8, u8)> {
+    pub(super) fn ranges(&self, charset: Charset) -> Vec<(u8, u8)> {
         if let Some(bytes) = self.constant_bytes(charset) {
             return bytes.into_iter().map(|b| (b, b)).collect();
         }
-        let number = if self.blank { (b' ', b'9') } else { (b'0', b'9') };
+        let digits = if self.blank { (b' ', b'9') } else { (b'0', b'9') };
         let range = match self.kind {
-            FieldKind::Number | FieldKind::Fen | FieldKind::Date | FieldKind::Time | FieldKind::DateTime => number,
+            FieldKind::Number | FieldKind::Fen | FieldKind::Date | FieldKind::Time | FieldKind::DateTime => digits,
             FieldKind::Yuan => (b' ', b'9'),
             FieldKind::Ascii => (b' ', b'~'),
             FieldKind::Text => (b' ', 0xFE),
@@ -163,7 +162,11 @@ impl FieldLayout {
             FieldKind::Digest => (b' ', b'f'),
             FieldKind::Spaces => (b' ', b' '),
         };
-        vec![range; self.width]
+        let mut ranges = vec![range; self.width];
+        if self.kind == FieldKind::Ascii && !self.blank {
+            ranges[0].0 = b'!';
+        }
+        ranges
     }
 
     fn constant_bytes(&self, charset: Charset) -> Option<Vec<u8>> {
@@ -172,29 +175,24 @@ impl FieldLayout {
         Some(bytes)
     }
 
-    /// Whether the sweep over the ranges leaves nothing to prove.
-    pub(super) fn range_proves_all(&self) -> bool {
-        let digits = matches!(self.kind, FieldKind::Number | FieldKind::Fen) && !self.blank;
-        let plain = self.role != Some(Role::Amount) && self.choices.is_empty();
-        self.constant.is_some() || self.kind == FieldKind::Spaces || (digits && plain)
-    }
-
-    /// Proves a field whose bytes are in range: says the same as `fault().is_none()`, fast.
-    #[inline]
-    pub(super) fn passes(&self, field: &[u8], charset: Charset) -> bool {
-        if self.blank && field[0] == b' ' && charset::is_blank(field) {
-            return true;
-        }
-        let sound = match self.kind {
-            FieldKind::Ascii => field[0] != b' ',
-            FieldKind::Text => field[0] != b' ' && charset.check(field).is_ok(),
-            FieldKind::Fen => number(field).is_some_and(|fen| fen > 0 || self.role != Some(Role::Amount)),
-            FieldKind::IdNumber => passes_id(field),
-            FieldKind::Date => number(field).is_some_and(is_date),
-            FieldKind::Time => number(field).is_some_and(is_time),
-            _ => return self.fault(field, charset).is_none(),
+    /// What the sweep over the ranges leaves to prove; `None` where it proves all.
+    pub(super) fn check(&self, place: u8) -> Option<Check> {
+        let has_choices = !self.choices.is_empty();
+        let what = match self.kind {
+            _ if self.constant.is_some() || self.kind == FieldKind::Spaces => return None,
+            _ if has_choices => What::Whole,
+            FieldKind::Number if !self.blank => return None,
+            FieldKind::Fen if !self.blank && self.role != Some(Role::Amount) => return None,
+            FieldKind::Fen if !self.blank => What::Positive,
+            FieldKind::Ascii if !self.blank => return None,
+            FieldKind::Ascii => What::Left,
+            FieldKind::Text => What::Text,
+            FieldKind::IdNumber => What::IdNumber,
+            FieldKind::Date => What::Date,
+            FieldKind::Time => What::Time,
+            _ => What::Whole,
         };
-        sound && (self.choices.is_empty() || self.is_choice(field))
+        Some(Check { start: self.offset, end: self.offset + self.width, place, what, blank: self.blank })
     }
 
     fn is_choice(&self, field: &[u8]) -> bool {
@@ -292,6 +290,49 @@ impl FieldLayout {
     }
 }
 
+/// What the sweep over a record's ranges leaves to prove of one field. It says the same as [`FieldLayout::fault`], fast.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check {
+    start: usize,
+    end: usize,
+    place: u8,
+    what: What,
+    blank: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// No space before the text.
+    Left,
+    Text,
+    Positive,
+    IdNumber,
+    Date,
+    Time,
+    /// Everything, slowly.
+    Whole,
+}
+
+impl Check {
+    /// Proves the field of a line whose bytes are in range.
+    #[inline]
+    pub(super) fn passes(&self, line: &[u8], fields: &[FieldLayout], charset: Charset) -> bool {
+        let field = &line[self.start..self.end];
+        if field[0] == b' ' && self.blank && charset::is_blank(field) {
+            return true;
+        }
+        match self.what {
+            What::Left => field[0] != b' ',
+            What::Text => field[0] != b' ' && charset.check(field).is_ok(),
+            What::Positive => !charset::is_all(field, b'0'),
+            What::IdNumber => passes_id(field),
+            What::Date => number(field).is_some_and(is_date),
+            What::Time => number(field).is_some_and(is_time),
+            What::Whole => fields[usize::from(self.place)].fault(field, charset).is_none(),
+        }
+    }
+}
+
 fn unless(sound: bool, fault: Fault) -> Option<Fault> {
     (!sound).then_some(fault)
 }
@@ -315,32 +356,43 @@ fn is_hex(digits: &[u8]) -> bool {
 /// The number of a field of digits; `None` where one is no digit or there are more than 19.
 #[inline]
 pub fn number(field: &[u8]) -> Option<u64> {
+    let head = field.len() % 8;
     if field.len() > 19 {
         return None;
     }
+    let Some(first) = field.first_chunk::<8>() else { return few_digits(field) };
     let mut value = 0;
-    let mut eights = field.chunks_exact(8);
-    for eight in &mut eights {
-        value = value * 100_000_000 + eight_digits(eight.try_into().expect("eight bytes"))?;
+    if head > 0 {
+        // The first digits alone, moved to the right end of a word of zeros.
+        let shift = 8 * head;
+        value = eight_digits(u64::from_le_bytes(*first) << (64 - shift) | EIGHT_ZEROS >> shift)?;
     }
-    eights.remainder().iter().try_fold(value, |value, b| {
-        let digit = b.wrapping_sub(b'0');
-        (digit < 10).then(|| value * 10 + u64::from(digit))
-    })
+    for eight in field[head..].chunks_exact(8) {
+        value = value * 100_000_000 + eight_digits(u64::from_le_bytes(eight.try_into().expect("eight bytes")))?;
+    }
+    Some(value)
 }
+
+const EIGHT_ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Eight digits at once: pairs, then fours, then all, inside one word.
 #[inline]
-fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
-    let word = u64::from_le_bytes(bytes);
-    let above = word.wrapping_add(0x4646_4646_4646_4646) | word.wrapping_sub(0x3030_3030_3030_3030);
-    if above & 0x8080_8080_8080_8080 != 0 {
+fn eight_digits(word: u64) -> Option<u64> {
+    let outside = word.wrapping_add(0x4646_4646_4646_4646) | word.wrapping_sub(EIGHT_ZEROS);
+    if outside & 0x8080_8080_8080_8080 != 0 {
         return None;
     }
-    let ones = word - 0x3030_3030_3030_3030;
+    let ones = word - EIGHT_ZEROS;
     let pairs = (ones * 10 + (ones >> 8)) & 0x00FF_00FF_00FF_00FF;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
     Some((fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF)
+}
+
+fn few_digits(field: &[u8]) -> Option<u64> {
+    field.iter().try_fold(0, |value, b| {
+        let digit = b.wrapping_sub(b'0');
+        (digit < 10).then(|| value * 10 + u64::from(digit))
+    })
 }
 
 /// The amount of a field of fen; `None` where it is no number or beyond what an amount can hold.
@@ -364,11 +416,17 @@ pub fn yuan(field: &[u8]) -> Option<Money> {
 /// `yyyymmdd` of a day that exists, in the centuries banks write.
 #[inline]
 fn is_date(value: u64) -> bool {
+    (19_000_000..30_000_000).contains(&value) && is_day(value)
+}
+
+/// `yyyymmdd` of a day that exists.
+#[inline]
+fn is_day(value: u64) -> bool {
     const DAYS: [u64; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let (year, month, day) = (value / 10_000, value / 100 % 100, value % 100);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = DAYS.get(month as usize).copied().unwrap_or(0) + u64::from(month == 2 && leap);
-    (1900..=2999).contains(&year) && (1..=days).contains(&day)
+    (1..=days).contains(&day)
 }
 
 fn is_time(value: u64) -> bool {
@@ -382,21 +440,13 @@ fn datetime_fault(value: u64) -> Option<Fault> {
 /// GB 11643 on bytes: 17 digits, the check character, a date of birth.
 #[inline]
 fn passes_id(field: &[u8]) -> bool {
-    const WEIGHTS: [u32; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+    const WEIGHTS: [i16; 17] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
     const CHECK: [u8; 11] = *b"10X98765432";
     let Some((digits, rest)) = field.split_first_chunk::<17>() else { return false };
-    let mut sum = 0;
-    let mut highest = 0;
-    for (byte, weight) in digits.iter().zip(WEIGHTS) {
-        let digit = byte.wrapping_sub(b'0');
-        highest = highest.max(digit);
-        sum += u32::from(digit) * weight;
-    }
-    highest < 10 && rest == [CHECK[(sum % 11) as usize]] && number(&digits[6..14]).is_some_and(is_birth)
-}
-
-fn is_birth(value: u64) -> bool {
-    calendar::from_yyyymmdd(value as i64).is_some()
+    let digits = digits.map(|byte| byte.wrapping_sub(b'0'));
+    let highest = digits.iter().fold(0, |highest, digit| highest.max(*digit));
+    let sum: i16 = digits.iter().zip(WEIGHTS).map(|(digit, weight)| i16::from(*digit & 15) * weight).sum();
+    highest < 10 && rest == [CHECK[usize::from(sum.unsigned_abs() % 11)]] && number(&field[6..14]).is_some_and(is_day)
 }
 
 fn id_fault(field: &[u8]) -> Option<Fault> {
@@ -453,4 +503,50 @@ pub(super) fn write_yuan(amount: Money, field: &mut [u8]) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_every_width_are_read() {
+        let digits = b"1234567890123456789";
+        for width in 1..=19 {
+            let text = std::str::from_utf8(&digits[..width]).unwrap();
+            assert_eq!(number(&digits[..width]), text.parse().ok(), "{text}");
+            for at in 0..width {
+                for other in [b'/', b':', b' ', 0, 0x80, 0xB0, 0xFF] {
+                    let mut changed = digits[..width].to_vec();
+                    changed[at] = other;
+                    assert_eq!(number(&changed), None, "{changed:?}");
+                }
+            }
+        }
+        assert_eq!(number(&[b'1'; 20]), None);
+    }
+
+    #[test]
+    fn yuan_stand_at_the_right_end_in_one_way() {
+        for (text, fen) in [("       30.00", 3_000), ("0.00", 0), ("        0.05", 5), ("123456789.12", 12_345_678_912)]
+        {
+            let mut field = vec![b' '; text.len()];
+            assert_eq!(yuan(text.as_bytes()), Some(Money::from_fen(fen)), "{text}");
+            write_yuan(Money::from_fen(fen), &mut field).unwrap();
+            assert_eq!(field, text.as_bytes());
+        }
+        for text in ["30.00   ", "   030.00", "     .50", "   30.0", " 3 0.00", "-30.00", "   30,00", "     30", "    "]
+        {
+            assert_eq!(yuan(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(write_yuan(Money::from_fen(123_456), &mut [b' '; 6]), Err(Fault::TooLong(7)));
+    }
+
+    #[test]
+    fn days_exist_or_do_not() {
+        for (value, sound) in [(20_200_229, true), (20_190_229, false), (20_180_431, false), (18_991_231, false)] {
+            assert_eq!(is_date(value), sound, "{value}");
+        }
+        assert!(!is_date(20_180_001) && !is_date(20_181_301) && !is_date(20_180_100));
+    }
 }

@@ -4,7 +4,7 @@ use crate::domain::returns::{FileAnswer, Outcome};
 use crate::format::charset::Charset;
 use crate::format::codes::Codes;
 use crate::format::digest::Algorithm;
-use crate::format::field::{FieldKind, FieldLayout};
+use crate::format::field::{Check, FieldKind, FieldLayout};
 use crate::format::names::{NameParts, NamePattern};
 use crate::format::role::Role;
 use std::fmt;
@@ -170,24 +170,22 @@ pub struct RecordLayout {
     /// Lowest byte and distance to the highest, per byte of the record and its line end.
     low: Vec<u8>,
     reach: Vec<u8>,
-    /// Fields that ranges do not prove.
-    deep: Vec<u8>,
+    /// What ranges do not prove.
+    checks: Vec<Check>,
 }
 
 impl RecordLayout {
     fn build(kind: RecordKind, parts: RecordParts, charset: Charset, line_end: LineEnd) -> RecordLayout {
         let mut ranges = Vec::new();
         let mut roles = [None; Role::ALL.len()];
-        let mut deep = Vec::new();
+        let mut checks = Vec::new();
         for (place, field) in (0..).zip(&parts.fields) {
-            ranges.extend(field.range(charset));
+            ranges.extend(field.ranges(charset));
             ranges.extend(parts.delimiter.map(|byte| (byte, byte)));
             if let Some(role) = field.role {
                 roles[role as usize] = Some(place);
             }
-            if !field.range_proves_all() {
-                deep.push(place);
-            }
+            checks.extend(field.check(place));
         }
         ranges.extend(line_end.bytes().iter().map(|byte| (*byte, *byte)));
         RecordLayout {
@@ -199,7 +197,7 @@ impl RecordLayout {
             roles,
             low: ranges.iter().map(|(low, _)| *low).collect(),
             reach: ranges.iter().map(|(low, high)| high - low).collect(),
-            deep,
+            checks,
         }
     }
 
@@ -227,11 +225,7 @@ impl RecordLayout {
             .zip(&self.low)
             .zip(&self.reach)
             .fold(0, |outside, ((byte, low), reach)| outside | byte.wrapping_sub(*low).saturating_sub(*reach));
-        outside == 0
-            && self.deep.iter().all(|place| {
-                let field = &self.fields[usize::from(*place)];
-                field.passes(&line[field.span()], self.charset)
-            })
+        outside == 0 && self.checks.iter().all(|check| check.passes(line, &self.fields, self.charset))
     }
 
     /// The constant that tells this record from the others of its file.

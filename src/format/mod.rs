@@ -5,6 +5,7 @@
 pub mod charset;
 pub mod codes;
 pub mod decode;
+pub mod decoded;
 pub mod defect;
 pub mod digest;
 pub mod encode;

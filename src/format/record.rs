@@ -86,7 +86,7 @@ impl<'a> Record<'a> {
     /// The number of a role.
     #[inline]
     pub fn number(&self, role: Role) -> Option<u64> {
-        self.of(role).and_then(|(_, bytes)| field::number(charset::trim_end(bytes)).filter(|_| bytes[0] != b' '))
+        self.of(role).and_then(|(_, bytes)| field::number(bytes))
     }
 
     /// The amount of a role.

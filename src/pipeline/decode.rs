@@ -3,7 +3,8 @@
 use crate::domain::ids::{BatchNumber, InstructionNumber};
 use crate::domain::money::Money;
 use crate::domain::returns::Outcome;
-use crate::format::decode::{Decoded, Decoder};
+use crate::format::decode::Decoder;
+use crate::format::decoded::Decoded;
 use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout, RecordKind};
 use crate::format::record::Record;
@@ -136,8 +137,10 @@ impl Collector<'_> {
     }
 
     fn serial(&mut self, record: &Record<'_>) -> u32 {
-        let place = self.file.serials.len() / self.file.serial_width.max(1);
+        let width = self.file.serial_width;
+        let place = self.file.serials.len() / width.max(1);
         self.file.serials.extend_from_slice(record.bytes(Role::Serial));
+        self.file.serials.resize((place + 1) * width, b' ');
         place as u32
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::instruction::BatchState;
 use crate::domain::returns::FileAnswer;
-use crate::format::decode::Decoded;
+use crate::format::decoded::Decoded;
 use crate::format::names::NameParts;
 use crate::format::role::Role;
 use crate::pipeline::book::BatchLine;

@@ -364,9 +364,11 @@ impl Txn<'_> {
             }
             BatchEvent::NeverArrived => self.move_all(id, Sent, Released)?,
             BatchEvent::Accepted => {
+                self.end_delivery_doubts(id)?;
                 self.tx.execute("UPDATE batch SET answered_on = ?2 WHERE id = ?1", (id, day(today)))?;
             }
             BatchEvent::Withdrawn => {
+                self.void_release(id)?;
                 self.move_all(id, Drafted, Cancelled)?;
                 self.move_all(id, Released, Cancelled)?;
                 self.free_plans(id, fee_year)?;
@@ -377,6 +379,26 @@ impl Txn<'_> {
             }
             BatchEvent::InDoubt | BatchEvent::Completed => {}
         }
+        Ok(())
+    }
+
+    /// What asked for the release of a withdrawn batch asks for nothing any more.
+    fn void_release(&self, batch: i64) -> Result<()> {
+        self.tx.execute(
+            "UPDATE approval SET state = 2 WHERE kind = 'release' AND state = 0
+             AND subject = (SELECT CAST(number AS TEXT) FROM batch WHERE id = ?1)",
+            [batch],
+        )?;
+        Ok(())
+    }
+
+    /// A bank that answers rows has the batch: whether it arrived is no question any more.
+    fn end_delivery_doubts(&self, batch: i64) -> Result<()> {
+        self.tx.execute(
+            "UPDATE exception SET resolved = 1, resolution = 'answered by the bank'
+             WHERE class IN ('duplicate-batch', 'delivery-in-doubt') AND resolved = 0 AND instruction = (?1 << 27) + 1",
+            [batch],
+        )?;
         Ok(())
     }
 

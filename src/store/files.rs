@@ -1,6 +1,6 @@
 //! Drop files, the roster and the lists in force.
 
-use crate::domain::calendar::{Date, FeeYear};
+use crate::domain::calendar::{Date, FeeYear, Month};
 use crate::domain::ids::IdNumber;
 use crate::domain::participant::{DistrictCode, Participant, Payer, Status};
 use crate::pipeline::book::BatchLine;
@@ -271,6 +271,12 @@ impl Txn<'_> {
         self.tx
             .prepare_cached("UPDATE file SET state = ?2, accepted = ?3, refused = ?4, reason = ?5 WHERE id = ?1")?
             .execute((file, state as i64, accepted as i64, refused as i64, reason))?;
+        Ok(())
+    }
+
+    /// R11: nothing is posted into this month any more.
+    pub fn close_month(&self, month: Month, on: Date) -> Result<()> {
+        self.tx.execute("INSERT INTO closed_month VALUES (?1, ?2)", (month.value(), day(on)))?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub mod chain;
 pub mod exceptions;
 pub mod figures;
 pub mod files;
+pub mod summary;
 pub mod windows;
 mod words;
 

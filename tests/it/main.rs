@@ -1,6 +1,8 @@
 //! One integration binary: each module is one kind of proof.
 
 mod bank_files;
+mod defects;
 mod drops;
 mod flow;
 mod layouts;
+mod lifecycles;

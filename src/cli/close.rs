@@ -1,0 +1,29 @@
+//! `daikou close YYYY-MM`: closes a month of the ledger.
+
+use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::closing::close;
+use crate::domain::calendar::Month;
+use serde_json::json;
+
+/// Arguments of `close`.
+#[derive(Debug, clap::Args)]
+pub struct CloseArgs {
+    /// The month
+    #[arg(value_name = "YYYY-MM")]
+    month: String,
+}
+
+/// Runs `close`.
+pub fn run(args: &CloseArgs, context: &Context) -> Ran {
+    let Some(month) = Month::parse(&args.month) else {
+        return Err(CliError::Usage(format!("{} is no month: expected YYYY-MM", args.month)));
+    };
+    let mut bureau = context.open()?;
+    let words = close(&mut bureau, month, &context.order())?;
+    if context.json {
+        context.print_json(&json!({ "month": args.month, "done": words }));
+    } else {
+        println!("{words}");
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,92 @@
+//! Every pair of state and event, against tables transcribed from the design: what is not in them is refused.
+
+use daikou::domain::instruction::{BatchEvent, BatchState, InstructionEvent, InstructionState};
+use daikou::domain::plan::{PlanEvent, PlanState};
+use std::collections::BTreeMap;
+
+/// `(state, event) → state` as written in the table.
+fn table(name: &str) -> BTreeMap<(String, String), String> {
+    let path = format!("{}/tests/data/lifecycles/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("the table is there");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            ((words[0].to_owned(), words[1].to_owned()), words[3].to_owned())
+        })
+        .collect()
+}
+
+/// Compares all pairs with a table, and says that every row of the table was met.
+fn check(name: &str, pairs: impl Iterator<Item = (&'static str, &'static str, Option<&'static str>)>) {
+    let mut expected = table(name);
+    for (state, event, after) in pairs {
+        let row = expected.remove(&(state.to_owned(), event.to_owned()));
+        assert_eq!(after.map(str::to_owned), row, "{name}: {state} + {event}");
+    }
+    assert!(expected.is_empty(), "{name}: rows that no pair met: {expected:?}");
+}
+
+#[test]
+fn instructions_move_only_as_designed() {
+    use InstructionEvent::*;
+    let events = [
+        (Released, "released"),
+        (Sent, "sent"),
+        (Settled, "settled"),
+        (Failed, "failed"),
+        (Unknown, "unknown"),
+        (MoneyHeld, "money-held"),
+        (Withdrawn, "withdrawn"),
+        (FileRejected, "file-rejected"),
+        (NeverArrived, "never-arrived"),
+        (Refunded, "refunded"),
+        (Reversed, "reversed"),
+    ];
+    let pairs = InstructionState::ALL.iter().flat_map(|(state, word)| {
+        events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(InstructionState::word)))
+    });
+    check("instruction", pairs);
+}
+
+#[test]
+fn batches_move_only_as_designed() {
+    use BatchEvent::*;
+    let events = [
+        (Released, "released"),
+        (Sending, "sending"),
+        (Delivered, "delivered"),
+        (InDoubt, "in-doubt"),
+        (NeverArrived, "never-arrived"),
+        (Accepted, "accepted"),
+        (Rejected, "rejected"),
+        (Completed, "completed"),
+        (Withdrawn, "withdrawn"),
+    ];
+    let pairs = BatchState::ALL.iter().flat_map(|(state, word)| {
+        events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(BatchState::word)))
+    });
+    check("batch", pairs);
+}
+
+#[test]
+fn plans_move_only_as_designed() {
+    use PlanEvent::*;
+    let events = [
+        (Instructed, "instructed"),
+        (Freed, "freed"),
+        (Blocked, "blocked"),
+        (Unblocked, "unblocked"),
+        (UnblockedLive, "unblocked-live"),
+        (Removed, "removed"),
+        (Replanned, "replanned"),
+        (YearEnded, "year-ended"),
+        (Received, "received"),
+        (PaidWhole, "paid-whole"),
+        (Reversed, "reversed"),
+    ];
+    let pairs = PlanState::ALL.iter().flat_map(|(state, word)| {
+        events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(PlanState::word)))
+    });
+    check("plan", pairs);
+}

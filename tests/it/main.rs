@@ -8,4 +8,5 @@ mod flow;
 mod layouts;
 mod lifecycles;
 mod running;
+mod tidy;
 mod upload;

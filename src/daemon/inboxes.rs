@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Files taken from one folder in one round at most: no sender makes the others wait for long.
-const BUDGET: usize = 8;
+/// Files taken from one folder in one round at most, and the time after which no further one is begun: no sender makes
+/// the others wait for long.
+const BUDGET: (usize, Duration) = (8, Duration::from_secs(2));
 
 /// Names listed in one folder at most.
 const LISTED: usize = 10_000;
@@ -161,7 +162,7 @@ impl Inboxes {
         look: &mut Look<'_>,
         visit: &mut Visit,
     ) -> Step<()> {
-        let before = visit.taken;
+        let (before, began) = (visit.taken, Instant::now());
         for candidate in names {
             let subject = subject(inbox, candidate);
             if let Kind::NotAFile(what) = candidate.kind {
@@ -177,7 +178,7 @@ impl Inboxes {
                 }
             };
             let Some(patience) = self.judge(&subject, &found, &look.bureau.config, visit) else { continue };
-            if visit.taken - before == BUDGET {
+            if visit.taken - before == BUDGET.0 || (visit.taken > before && began.elapsed() >= BUDGET.1) {
                 visit.more = true;
                 return Ok(());
             }

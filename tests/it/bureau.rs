@@ -129,6 +129,11 @@ impl Bureau {
 }
 
 impl Daemon {
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A page, head and body.
     pub(crate) fn page(&self, page: &str) -> String {
         let mut answer = String::new();

@@ -1,9 +1,10 @@
 //! The daemon as a process: what it does unasked, what it leaves alone, how it ends and begins again.
 
-use crate::bureau::{Bureau, Daemon, TODAY, all_paid, names, wait_for};
+use crate::bank_files::Request;
+use crate::bureau::{Bureau, Daemon, all_paid, names, wait_for};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BANKS: [&str; 3] = ["rural", "postal", "city"];
 
@@ -103,5 +104,57 @@ fn a_kill_at_any_moment_posts_everything_exactly_once() {
     assert_eq!(daemon.figure("daikou_instructions{state=\"settled\"}"), 300);
     assert!(daemon.stop().0.success());
     let spool = names(&bureau.home().join("state/spool"));
-    assert!(spool.iter().all(|name| name.ends_with(".part")), "every copy was put away: {spool:?}\n{TODAY}");
+    assert!(spool.iter().all(|name| name.ends_with(".part")), "every copy was put away: {spool:?}");
+}
+
+/// Ten return files of 100,000 rows at once: the figure that memory is judged by. `cargo test --release --test it --
+/// --ignored --nocapture ten_large`
+#[test]
+#[ignore = "a million people take minutes, and a release build to be a figure"]
+fn ten_large_returns_at_once_stay_below_256_mib() {
+    const FILES: usize = 10;
+    const ROWS: usize = 100_000;
+    let bureau = bureau(FILES * ROWS);
+    bureau.set("max_rows = 50000", "max_rows = 100000");
+    let tables = [("bureau/in", bureau.roster(&["rural"])), ("departments/civil-affairs/500199/in", bureau.list())];
+    let daemon = bureau.start();
+    for (folder, table) in tables {
+        let (header, rows) = table.split_once('\n').unwrap();
+        let lines: Vec<&str> = rows.lines().collect();
+        let parts = if folder == "bureau/in" { FILES } else { 1 };
+        for (part, lines) in lines.chunks(lines.len() / parts).enumerate() {
+            let text = format!("{header}\n{}\n", lines.join("\n"));
+            publish(&bureau.drops(folder), &[(format!("table-{part}.csv"), text.into_bytes())]);
+        }
+    }
+    let out = bureau.drops("banks/rural/out");
+    wait_long("ten requests", || names(&out).iter().filter(|name| name.ends_with(".REQ")).count() == FILES);
+    wait_long("they are sent", || daemon.figure("daikou_batches{state=\"sent\"}") == FILES as i64);
+    println!("before the returns: {} KiB at most", peak_kib(&daemon));
+    daemon.kill();
+    let inbox = bureau.drops("banks/rural/in");
+    for name in names(&out).iter().filter(|name| name.ends_with(".REQ")) {
+        publish(&inbox, &all_paid(&Request::read(name, &fs::read(out.join(name)).unwrap())));
+    }
+    let began = Instant::now();
+    let daemon = bureau.start();
+    wait_long("a million postings", || posted(&daemon) == (FILES * ROWS) as i64);
+    let peak = peak_kib(&daemon);
+    println!("a million rows in {:?}, {peak} KiB at most", began.elapsed());
+    assert!(peak < 256 * 1024, "{peak} KiB");
+}
+
+fn wait_long(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(1_800);
+    while !is_so() {
+        assert!(Instant::now() < until, "waited too long for: {what}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// The most memory that the daemon ever held.
+fn peak_kib(daemon: &Daemon) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

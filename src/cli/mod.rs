@@ -5,6 +5,8 @@ pub mod audit;
 pub mod check;
 pub mod close;
 pub mod demo;
+pub mod exceptions;
+pub mod export;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
@@ -69,6 +71,10 @@ enum Command {
     Close(close::CloseArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
+    /// Show what a clerk must look at
+    Exceptions(exceptions::ExceptionsArgs),
+    /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
+    Export(export::ExportArgs),
 }
 
 /// What every command is told.
@@ -174,6 +180,8 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
+        Command::Exceptions(args) => exceptions::run(&args, context),
+        Command::Export(args) => export::run(&args, context),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::pipeline::book::{Changeset, Dossier, NewException, PlanChange};
 use crate::pipeline::decode::Echoes;
 use crate::pipeline::planning::{NotAsked, may_ask, remove};
 use crate::store::approvals::Approval;
+use crate::store::book::Whom;
 use crate::store::{Applied, NewBatch, NewInstruction, ZeroRow, batches, book, files};
 use crate::transport::folder::spool_bytes;
 use crate::transport::place;
@@ -186,7 +187,7 @@ fn gather(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> 
     let sweep = debit_on > year.deposit_until;
     for keys in stretches(bureau.store.connection())? {
         bureau.pulse.go_on()?;
-        for dossier in book::dossiers(bureau.store.connection(), keys, round.fee_year)? {
+        for dossier in book::dossiers(bureau.store.connection(), keys, round.fee_year, Whom::Planned)? {
             let Some(participant) = &dossier.participant else { continue };
             let person = Person { bureau, policy, year, dossier: &dossier, today: order.today() };
             let owes_nothing = is_free(&dossier);

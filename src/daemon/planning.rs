@@ -78,7 +78,7 @@ pub fn carry_out(
         let act = order.act("plan", fee_year.to_string(), bureau.config.digest);
         let people = bureau.store.transact(&act, |txn| {
             let mut changes = Changeset::default();
-            let dossiers = book::dossiers(txn.connection(), keys, fee_year)?;
+            let dossiers = book::dossiers(txn.connection(), keys, fee_year, book::Whom::All)?;
             for dossier in &dossiers {
                 report.count(&planning::plan(policy, year, dossier, false, order.today(), &mut changes));
             }
@@ -100,7 +100,7 @@ pub fn rehearse(bureau: &mut Bureau, fee_year: FeeYear, today: Date) -> Step<(Pl
         bureau.pulse.go_on()?;
         let (policy, year) = bureau.policy(fee_year)?;
         let mut changes = Changeset::default();
-        for dossier in book::dossiers(bureau.store.connection(), keys, fee_year)? {
+        for dossier in book::dossiers(bureau.store.connection(), keys, fee_year, book::Whom::All)? {
             report.count(&planning::plan(policy, year, &dossier, false, today, &mut changes));
         }
         report.exceptions += changes.opened.len() as u64;

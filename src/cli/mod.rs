@@ -16,6 +16,7 @@ pub mod layout;
 pub mod out;
 pub mod plan;
 pub mod resolve;
+pub mod run;
 pub mod send;
 pub mod status;
 pub mod table;
@@ -54,6 +55,8 @@ enum Command {
     Init(init::InitArgs),
     /// Check configuration, policy, layouts, folders and permissions, all at once
     Check,
+    /// The daemon
+    Run(run::RunArgs),
     /// Take files, by the same path as a drop
     Ingest(ingest::IngestArgs),
     /// Plan what everybody owes for a fee year
@@ -177,6 +180,7 @@ fn run(command: Command, context: &Context) -> Ran {
     match command {
         Command::Init(args) => init::run(&args),
         Command::Check => check::run(context),
+        Command::Run(args) => run::run(&args, context),
         Command::Ingest(args) => ingest::run(&args, context),
         Command::Plan(args) => plan::run(&args, context),
         Command::Instruct(args) => instruct::run(&args, context),

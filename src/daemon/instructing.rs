@@ -186,6 +186,7 @@ fn gather(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> 
     let (policy, year) = bureau.policy(round.fee_year)?;
     let sweep = debit_on > year.deposit_until;
     for keys in stretches(bureau.store.connection())? {
+        bureau.pulse.go_on()?;
         for dossier in book::dossiers(bureau.store.connection(), keys, round.fee_year, Whom::Planned)? {
             let Some(participant) = &dossier.participant else { continue };
             let person = Person { bureau, policy, year, dossier: &dossier, today: order.today() };

@@ -6,7 +6,9 @@ pub mod check;
 pub mod close;
 pub mod demo;
 pub mod exceptions;
+pub mod explain;
 pub mod export;
+pub mod facts;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
@@ -16,7 +18,9 @@ pub mod plan;
 pub mod resolve;
 pub mod run;
 pub mod send;
+pub mod status;
 pub mod table;
+pub mod words;
 
 use crate::config::{self, Problem};
 use crate::daemon::bureau::{Bureau, Order, StepError};
@@ -71,10 +75,16 @@ enum Command {
     Close(close::CloseArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
+    /// Show what is open and what is late
+    Status,
+    /// Show everything about a person, instruction, batch, file or posting
+    Explain(explain::ExplainArgs),
     /// Show what a clerk must look at
     Exceptions(exceptions::ExceptionsArgs),
     /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
     Export(export::ExportArgs),
+    /// Prove the invariants from what is stored
+    Audit,
 }
 
 /// What every command is told.
@@ -180,8 +190,11 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
+        Command::Status => status::run(context),
+        Command::Explain(args) => explain::run(&args, context),
         Command::Exceptions(args) => exceptions::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Audit => audit::run(context),
     }
 }
 

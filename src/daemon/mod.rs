@@ -6,6 +6,7 @@
 
 pub mod alarms;
 pub mod approvals;
+pub mod audit;
 pub mod bureau;
 pub mod closing;
 pub mod drops;

@@ -2,13 +2,16 @@
 
 mod apply;
 pub mod approvals;
+pub mod audit;
 pub mod balance;
 pub mod batches;
 pub mod book;
 mod bulk;
 pub mod chain;
 pub mod exceptions;
+pub mod explain;
 pub mod export;
+pub mod facts;
 pub mod figures;
 pub mod files;
 pub mod overview;
@@ -145,9 +148,9 @@ impl Store {
         Ok(())
     }
 
-    /// Reads without writing: one consistent view.
-    pub fn read<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let tx = self.conn.transaction()?;
+    /// Reads without writing: one consistent view. Writing borrows the store mutably, so the two never nest.
+    pub fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let tx = self.conn.unchecked_transaction()?;
         work(&tx)
     }
 

@@ -303,7 +303,7 @@ fn make_folder(path: &Path) -> Result<(), Error> {
 }
 
 /// The digest of a file of our own; `None` where there is none.
-fn digest_of(path: &Path) -> Result<Option<Digest>, Error> {
+pub fn digest_of(path: &Path) -> Result<Option<Digest>, Error> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = match File::options().read(true).custom_flags(flags.bits() as i32).open(path) {
         Ok(file) => file,

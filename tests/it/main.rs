@@ -1,5 +1,6 @@
 //! One integration binary: each module is one kind of proof.
 
+mod audit;
 mod bank_files;
 mod bureau;
 mod defects;

@@ -5,6 +5,7 @@ use crate::daemon::bureau::{Bureau, Step, store_path};
 use crate::daemon::instructing::waiting_districts;
 use crate::domain::calendar::{Date, PastTheData, WorkingDays, next_day};
 use crate::domain::instruction::BatchState;
+use crate::store::batches;
 use crate::store::figures::{self, Unanswered};
 use crate::telemetry::Metrics;
 use crate::transport::free_bytes;
@@ -60,7 +61,21 @@ pub fn judge(bureau: &Bureau, today: Date, metrics: &Metrics, alarms: &mut Alarm
     metrics.oldest_unanswered.set([], oldest);
     alarms.retain("answer-late", |batch| late.contains(batch));
     alarms.retain("delivery-in-doubt", |batch| doubtful.contains(batch));
+    judge_zero_payments(bureau, today, alarms)?;
     judge_lists(bureau, today, alarms)
+}
+
+/// R9: a batch that is not approved by the end of August or of the year misses its settlement, or its year.
+fn judge_zero_payments(bureau: &Bureau, today: Date, alarms: &mut Alarms) -> Step<()> {
+    let is_late = (today.month() == 8 && today.day() >= 15) || today.month() == 12;
+    let drafted = batches::in_states(bureau.store.connection(), &[BatchState::Drafted])?;
+    let waiting = drafted.iter().filter(|batch| is_late && batch.bank.is_none());
+    let waiting: BTreeSet<String> = waiting.map(|batch| batch.number.to_string()).collect();
+    for batch in &waiting {
+        alarms.raise("zero-payment", batch.clone(), "waits for approval, and its time is running out");
+    }
+    alarms.retain("zero-payment", |batch| waiting.contains(batch));
+    Ok(())
 }
 
 /// R8, R8a: after the due date a missing list is an alarm, not a release.

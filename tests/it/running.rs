@@ -2,6 +2,11 @@
 
 use crate::bank_files::Request;
 use crate::bureau::{Bureau, Daemon, all_paid, names, wait_for};
+use daikou::daemon::alarms::Alarms;
+use daikou::daemon::bureau::Order;
+use daikou::daemon::working::Working;
+use daikou::domain::calendar::Date;
+use daikou::store::windows::StoredWindow;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -105,6 +110,33 @@ fn a_kill_at_any_moment_posts_everything_exactly_once() {
     assert!(daemon.stop().0.success());
     let spool = names(&bureau.home().join("state/spool"));
     assert!(spool.iter().all(|name| name.ends_with(".part")), "every copy was put away: {spool:?}");
+}
+
+/// The clock is an argument: three days of windows in a moment.
+#[test]
+fn windows_open_once_and_what_nobody_opened_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("bureau");
+    daikou::cli::init::set_up(&home, true).unwrap();
+    let config = daikou::config::load(&home.join("daikou.toml")).unwrap();
+    let mut bureau = daikou::daemon::bureau::Bureau::open(config).unwrap();
+    let (mut working, mut alarms) = (Working::default(), Alarms::default());
+    let mut stored_at = |month: i8, day: i8, hour: i8, minute: i8| {
+        let at = Date::constant(2018, month, day).at(hour, minute, 0, 0);
+        let order = Order { at, actor: "system".to_owned() };
+        working.open_windows(&mut bureau, &order, &mut alarms).unwrap();
+        let rows = bureau.store.windows().unwrap();
+        let text = |row: StoredWindow| format!("{} {} {}", row.day.day(), row.step, row.state);
+        (rows.into_iter().map(text).collect::<Vec<_>>().join(", "), bureau.store.windows_missed().unwrap())
+    };
+    let seen = |text: &str, missed| (text.to_owned(), missed);
+    assert_eq!(stored_at(7, 5, 8, 0), seen("", 0));
+    assert_eq!(stored_at(7, 5, 8, 45), seen("5 plan done", 0));
+    let day_done = seen("5 instruct done, 5 plan done, 5 send done", 0);
+    assert_eq!(stored_at(7, 5, 15, 0), day_done);
+    assert_eq!(stored_at(7, 5, 16, 0), day_done, "a window opens once");
+    // A Friday without a daemon, a weekend, and Monday morning.
+    assert_eq!(stored_at(7, 9, 8, 30), seen("6 instruct missed, 6 send missed, 9 plan done", 3));
 }
 
 /// Ten return files of 100,000 rows at once: the figure that memory is judged by. `cargo test --release --test it --

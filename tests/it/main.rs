@@ -2,6 +2,7 @@
 
 mod bank_files;
 mod defects;
+mod docs;
 mod drops;
 mod flow;
 mod layouts;

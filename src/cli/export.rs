@@ -3,7 +3,7 @@
 use crate::cli::out::{Column, Export, Format, Kind};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
-use crate::store::export::{ExportError, What, rows};
+use crate::store::export::{BankKeys, ExportError, What, rows};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -102,13 +102,18 @@ impl Table {
 
     fn write(&self, out: impl Write, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), ExportError> {
         let out = Box::new(BufWriter::new(out));
-        let banks = bureau.config.banks.iter().map(|bank| (bank.number.0, bank.key.clone())).collect();
+        let banks = bank_keys(bureau);
         let mut export = Export::new(out, self.format, columns(self.what), self.mask)?;
         rows(bureau.store.connection(), self.what, self.year, &banks, &mut |row| {
             if keeps(row) { export.row(row) } else { Ok(()) }
         })?;
         Ok(export.finish()?)
     }
+}
+
+/// Keys of the configured banks.
+pub fn bank_keys(bureau: &Bureau) -> BankKeys {
+    bureau.config.banks.iter().map(|bank| (bank.number.0, bank.key.clone())).collect()
 }
 
 fn failed(target: &str, error: ExportError) -> CliError {

@@ -70,6 +70,7 @@ pub fn carry_out(
     let mut report = PlanReport::default();
     let mut done = 0;
     for keys in stretches(bureau.store.connection())? {
+        bureau.pulse.go_on()?;
         let (policy, year) = match bureau.config.policies.of(fee_year) {
             Some(found) => found,
             None => return refuse(format!("no policy has the fee year {fee_year}")),
@@ -96,6 +97,7 @@ pub fn rehearse(bureau: &mut Bureau, fee_year: FeeYear, today: Date) -> Step<(Pl
     let mut report = PlanReport::default();
     let mut hash = Sha256::new();
     for keys in stretches(bureau.store.connection())? {
+        bureau.pulse.go_on()?;
         let (policy, year) = bureau.policy(fee_year)?;
         let mut changes = Changeset::default();
         for dossier in book::dossiers(bureau.store.connection(), keys, fee_year, book::Whom::All)? {

@@ -169,7 +169,27 @@ impl Whom {
 /// Everything of every participant whose key is in `keys`, in their order: a few range reads, whatever their number.
 pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear, whom: Whom) -> Result<Vec<Dossier>> {
     let (low, high) = (*keys.start(), *keys.end());
-    let mut all: BTreeMap<i64, Dossier> = BTreeMap::new();
+    let range = (low, high, fee_year);
+    let mut all = BTreeMap::new();
+    read_people(conn, range, whom, &mut all)?;
+    read_plans(conn, range, whom, &mut all)?;
+    read_open(conn, range, whom, &mut all)?;
+    Ok(all.into_values().collect())
+}
+
+/// What roster and lists say of one participant, without plans and exceptions.
+pub fn person(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Dossier> {
+    let mut found = BTreeMap::new();
+    read_people(conn, (id.key(), id.key(), fee_year), Whom::All, &mut found)?;
+    Ok(found.remove(&id.key()).unwrap_or_else(|| empty(id, fee_year)))
+}
+
+fn read_people(
+    conn: &Connection,
+    (low, high, fee_year): (i64, i64, FeeYear),
+    whom: Whom,
+    all: &mut BTreeMap<i64, Dossier>,
+) -> Result<()> {
     let entry = |all: &mut BTreeMap<i64, Dossier>, key: i64, work: &mut dyn FnMut(&mut Dossier)| {
         work(all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)));
     };
@@ -182,7 +202,7 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear,
     let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
         let participant = participant(row)?;
-        entry(&mut all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
+        entry(all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
     }
     let mut statement = range(
         "SELECT participant, payer, district, category, year, name FROM recognition WHERE participant BETWEEN ?1 AND ?2",
@@ -191,7 +211,7 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear,
     let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
         let recognition = recognition(row)?;
-        entry(&mut all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
+        entry(all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
     }
     let mut statement = range(
         "SELECT DISTINCT participant FROM recognition_change WHERE participant BETWEEN ?1 AND ?2",
@@ -199,7 +219,7 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear,
     )?;
     let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
-        entry(&mut all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
+        entry(all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
     }
     let mut statement =
         range("SELECT participant, class, name FROM confirmation WHERE participant BETWEEN ?1 AND ?2", "participant")?;
@@ -207,13 +227,11 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear,
     while let Some(row) = rows.next()? {
         let (class, name): (String, String) = (row.get(1)?, row.get(2)?);
         let is_name = class == Class::NameDiffers.word();
-        entry(&mut all, row.get(0)?, &mut |dossier| {
+        entry(all, row.get(0)?, &mut |dossier| {
             if is_name { &mut dossier.confirmed_names } else { &mut dossier.confirmed_holders }.push(name.clone());
         });
     }
-    read_plans(conn, (low, high, fee_year), whom, &mut all)?;
-    read_open(conn, (low, high, fee_year), whom, &mut all)?;
-    Ok(all.into_values().collect())
+    Ok(())
 }
 
 fn read_plans(
@@ -224,8 +242,9 @@ fn read_plans(
 ) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
-        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on
+        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on, i.attempt
          FROM plan_now p LEFT JOIN instruction_state s ON s.id = p.instruction
+         LEFT JOIN instruction i ON i.id = p.instruction
          LEFT JOIN batch b ON b.id = p.instruction >> 27
          WHERE p.participant BETWEEN ?1 AND ?2 AND p.fee_year = ?3",
         "p.participant",
@@ -239,6 +258,7 @@ fn read_plans(
                 number: number(row.get::<_, i64>(5)?, id),
                 state: words::instruction_state(row.get(4)?),
                 debit_on: date(row.get(6)?),
+                attempt: row.get(7)?,
             }),
             None => None,
         };

@@ -1,9 +1,14 @@
 //! One integration binary: each module is one kind of proof.
 
+mod audit;
 mod bank_files;
+mod bureau;
 mod defects;
 mod docs;
 mod drops;
 mod flow;
 mod layouts;
 mod lifecycles;
+mod running;
+mod tidy;
+mod upload;

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod out;
 pub mod plan;
 pub mod resolve;
+pub mod run;
 pub mod send;
 pub mod status;
 pub mod table;
@@ -54,6 +55,8 @@ enum Command {
     Init(init::InitArgs),
     /// Check configuration, policy, layouts, folders and permissions, all at once
     Check,
+    /// The daemon
+    Run(run::RunArgs),
     /// Take files, by the same path as a drop
     Ingest(ingest::IngestArgs),
     /// Plan what everybody owes for a fee year
@@ -80,6 +83,8 @@ enum Command {
     Exceptions(exceptions::ExceptionsArgs),
     /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
     Export(export::ExportArgs),
+    /// Prove the invariants from what is stored
+    Audit,
 }
 
 /// What every command is told.
@@ -175,6 +180,7 @@ fn run(command: Command, context: &Context) -> Ran {
     match command {
         Command::Init(args) => init::run(&args),
         Command::Check => check::run(context),
+        Command::Run(args) => run::run(&args, context),
         Command::Ingest(args) => ingest::run(&args, context),
         Command::Plan(args) => plan::run(&args, context),
         Command::Instruct(args) => instruct::run(&args, context),
@@ -188,6 +194,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Explain(args) => explain::run(&args, context),
         Command::Exceptions(args) => exceptions::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Audit => audit::run(context),
     }
 }
 

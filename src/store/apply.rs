@@ -433,7 +433,7 @@ impl Txn<'_> {
 }
 
 /// First and last stored number that the instructions of a batch can have.
-pub(crate) fn range(batch: i64) -> (i64, i64) {
+pub fn range(batch: i64) -> (i64, i64) {
     (batch << SEQUENCE_BITS, ((batch + 1) << SEQUENCE_BITS) - 1)
 }
 

@@ -7,7 +7,7 @@ use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::domain::plan::PlanState;
 use crate::pipeline::book::BatchLine;
-use crate::store::apply::range;
+pub use crate::store::apply::range;
 use crate::store::book::{self, SEQUENCE_BITS};
 use crate::store::chain::Txn;
 use crate::store::words::Accounts;
@@ -82,6 +82,16 @@ pub fn in_states(conn: &Connection, states: &[BatchState]) -> Result<Vec<BatchLi
     let codes: Vec<String> = states.iter().map(|state| (*state as i64).to_string()).collect();
     let rows = statement.query_map([format!("[{}]", codes.join(","))], book::batch_line)?;
     Ok(rows.map(|row| row.map(|(_, line)| line)).collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every batch that a bank gets, with its stored id, oldest first.
+pub fn of_banks(conn: &Connection) -> Result<Vec<(i64, BatchLine)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, number, bank, fee_year, debit_on, drafted_on, count, amount, state, sha256, file
+         FROM batch WHERE bank <> 0 ORDER BY id",
+    )?;
+    let rows = statement.query_map([], book::batch_line)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The control file of a batch: name and bytes.

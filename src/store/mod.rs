@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod approvals;
+pub mod audit;
 pub mod balance;
 pub mod batches;
 pub mod book;
@@ -11,9 +12,11 @@ pub mod exceptions;
 pub mod explain;
 pub mod export;
 pub mod facts;
+pub mod figures;
 pub mod files;
 pub mod overview;
 pub mod summary;
+pub mod windows;
 mod words;
 
 pub use apply::{Applied, EX_POST_STATES};
@@ -51,6 +54,13 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Engine(rusqlite::Error::SqliteFailure(failure, _))
             if matches!(failure.code, rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+    }
+
+    /// The file itself is unsound, or cannot be written: starting again is the only thing to do.
+    pub fn is_fatal(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
+        matches!(self, Error::Engine(rusqlite::Error::SqliteFailure(failure, _))
+            if matches!(failure.code, DatabaseCorrupt | NotADatabase | ReadOnly | SystemIoFailure))
     }
 
     /// The disk is full: intake stops, reading goes on.
@@ -138,9 +148,9 @@ impl Store {
         Ok(())
     }
 
-    /// Reads without writing: one consistent view.
-    pub fn read<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let tx = self.conn.transaction()?;
+    /// Reads without writing: one consistent view. Writing borrows the store mutably, so the two never nest.
+    pub fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let tx = self.conn.unchecked_transaction()?;
         work(&tx)
     }
 

@@ -1,8 +1,13 @@
 //! One integration binary: each module is one kind of proof.
 
+mod audit;
 mod bank_files;
+mod bureau;
 mod defects;
 mod drops;
 mod flow;
 mod layouts;
 mod lifecycles;
+mod running;
+mod tidy;
+mod upload;

@@ -306,12 +306,12 @@ fn decide(
         (_, None) => return refuse("only banks send files that are no tables"),
     };
     match (table.kind, &given.from) {
-        (TableKind::Participants, _) => roster::take(taking, &table, given, order),
+        (TableKind::Participants, Sender::Bureau) => roster::take(taking, &table, given, order),
         (TableKind::List, Sender::Department(payer, district)) => {
             lists::take(taking, &table, (*payer, *district), given, order)
         }
-        (TableKind::Payments, _) if before => Ok(Ended::Duplicate),
-        (TableKind::Payments, _) => payments::take(taking, &table, order),
+        (TableKind::Payments, Sender::Bureau) if before => Ok(Ended::Duplicate),
+        (TableKind::Payments, Sender::Bureau) => payments::take(taking, &table, order),
         (kind, _) => Ok(Ended::Quarantined(vec![not_taken(kind)])),
     }
 }

@@ -75,10 +75,9 @@ struct Payment<'a> {
 impl Payment<'_> {
     fn judge(&self, config: &Config) -> Verdict {
         let Some(person) = &self.dossier.participant else { return Verdict::Hold(Class::UnknownPerson) };
-        let young = config
-            .policies
-            .of(self.row.fee_year)
-            .is_some_and(|(policy, year)| policy.age_refusal(self.row.id, year.fee_year, self.row.paid_on).is_ok());
+        let young = config.policies.of(self.row.fee_year).is_some_and(|(policy, year)| {
+            policy.age_refusal_after_planning(self.row.id, year.fee_year, self.row.paid_on).is_ok()
+        });
         let payment = OtherPayment {
             amount: self.row.amount,
             fee_year: self.row.fee_year,

@@ -254,6 +254,11 @@ impl Policy {
         if judged < reached { Ok(()) } else { Err(Refusal::Age { reached }) }
     }
 
+    /// R6: age is judged once. Where planning judged it (`age_as_of = "plan"`), no later day does.
+    pub fn age_refusal_after_planning(&self, id: IdNumber, fee_year: FeeYear, day: Date) -> Result<(), Refusal> {
+        if self.age_as_of == AgeAsOf::Plan { Ok(()) } else { self.age_refusal(id, fee_year, day) }
+    }
+
     /// R4: recognitions of year Y − lag count for fee year Y, within the years of their category.
     pub fn counts_for(&self, row: &Recognition, fee_year: FeeYear) -> bool {
         self.category(row.category).is_some_and(|terms| {

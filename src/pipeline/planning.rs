@@ -6,7 +6,7 @@ use crate::domain::instruction::{BatchEvent, InstructionState};
 use crate::domain::money::Money;
 use crate::domain::participant::Participant;
 use crate::domain::plan::{PlanEvent, PlanState, PlanVersion};
-use crate::domain::policy::{Policy, Refusal, Terms, YearTerms, same_name};
+use crate::domain::policy::{AgeAsOf, Policy, Refusal, Terms, YearTerms, same_name};
 use crate::pipeline::book::{Changeset, Dossier, ExPost, NewException, PlanBook, PlanChange};
 
 /// What planning one person came to.
@@ -32,8 +32,7 @@ pub fn plan(
     out: &mut Changeset,
 ) -> Planned {
     let Some(person) = dossier.circumstances() else { return Planned::NotEnrolled };
-    // R6: age is judged once. While an instruction is at the bank its debit date decides.
-    let age_day = dossier.plan.as_ref().and_then(PlanBook::live).map_or(today, |live| live.debit_on);
+    let age_day = age_day(policy, dossier.plan.as_ref(), today);
     let terms = policy.terms(year, person, age_day, today);
     let turns_limit = person.participant.id.birthday(policy.age_limit).year() == year.fee_year;
     close_mended(dossier, terms, mended, out);
@@ -47,6 +46,16 @@ pub fn plan(
         Ok(_) => Planned::Plan,
         Err(refusal) => Planned::Refused(refusal),
     }
+}
+
+/// R6: age is judged once: where the policy says so by the day of planning, else by the debit date of what is at the
+/// bank, else by today.
+fn age_day(policy: &Policy, plan: Option<&PlanBook>, today: Date) -> Date {
+    let Some(plan) = plan else { return today };
+    if policy.age_as_of == AgeAsOf::Plan {
+        return plan.versions.first().map_or(today, |version| version.from);
+    }
+    plan.live().map_or(today, |live| live.debit_on)
 }
 
 fn first_plan(
@@ -295,7 +304,7 @@ pub fn may_ask(
     if plan.state != PlanState::Planned || plan.live().is_some() {
         return Err(NotAsked::NotPlanned);
     }
-    if let Err(refusal) = policy.age_refusal(dossier.id, year.fee_year, debit_on) {
+    if let Err(refusal) = policy.age_refusal_after_planning(dossier.id, year.fee_year, debit_on) {
         return Err(NotAsked::Refused(refusal));
     }
     if !person.participant.is_normal_on(debit_on) {

@@ -265,7 +265,7 @@ fn terms_on(matter: &Matter<'_>, dossier: &Dossier, plan: &PlanBook, day: Date) 
         return Err(format!("booked in {}: it cannot be posted for fee year {} (R13)", day.year(), dossier.fee_year));
     }
     let policy = matter.policy.ok_or("no policy has that fee year")?;
-    policy.age_refusal(dossier.id, dossier.fee_year, day).map_err(|refusal| refusal.to_string())?;
+    policy.age_refusal_after_planning(dossier.id, dossier.fee_year, day).map_err(|refusal| refusal.to_string())?;
     let person = dossier.participant.as_ref().ok_or("the person is not on the roster")?;
     if !person.is_normal_on(day) {
         return Err("participation status was not 正常 on that day (R6)".to_owned());

@@ -1,9 +1,9 @@
 //! `daikou exceptions`: the queue of what a clerk must look at.
 
 use crate::cli::export::Table;
-use crate::cli::out::{Format, Kind};
+use crate::cli::out::{Format, Kind, say};
 use crate::cli::table::aligned;
-use crate::cli::{Context, Exit, Ran};
+use crate::cli::{CliError, Context, Exit, Ran};
 use crate::domain::calendar::Date;
 use crate::domain::exception::Class;
 use crate::domain::money::Money;
@@ -38,7 +38,7 @@ pub fn run(args: &ExceptionsArgs, context: &Context) -> Ran {
     }
     let mut queue = queue(bureau.store.connection())?;
     queue.retain(|exception| args.wants(exception.class.word(), !exception.resolved));
-    print(&queue, context.now().date());
+    say(&text(&queue, context.now().date())).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
     Ok(Exit::Done)
 }
 
@@ -48,10 +48,9 @@ impl ExceptionsArgs {
     }
 }
 
-fn print(queue: &[Queued], today: Date) {
+fn text(queue: &[Queued], today: Date) -> String {
     if queue.is_empty() {
-        println!("没有待处理的例外");
-        return;
+        return "没有待处理的例外\n".to_owned();
     }
     let headings = [
         ("编号", Kind::Number),
@@ -63,9 +62,12 @@ fn print(queue: &[Queued], today: Date) {
         ("下一步", Kind::Text),
     ];
     let rows: Vec<Vec<String>> = queue.iter().map(|exception| shown(exception, today)).collect();
-    print!("{}", aligned(&headings, &rows));
     let held: Money = queue.iter().map(|exception| exception.amount).sum();
-    println!("共 {} 项，暂收款 {held} 元。处理：daikou resolve 编号 --as-class 结论 --reason 理由", queue.len());
+    format!(
+        "{}共 {} 项，暂收款 {held} 元。处理：daikou resolve 编号 --as-class 结论 --reason 理由\n",
+        aligned(&headings, &rows),
+        queue.len()
+    )
 }
 
 fn shown(exception: &Queued, today: Date) -> Vec<String> {

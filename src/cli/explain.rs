@@ -2,6 +2,7 @@
 
 use crate::cli::export::bank_keys;
 use crate::cli::facts::{all_as_json, as_lines};
+use crate::cli::out::say;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::{Bureau, StepError};
 use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
@@ -74,7 +75,7 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Ran {
         context.print_json(&all_as_json(head, &tables));
     } else {
         let shown: Vec<String> = tables.iter().filter(|table| !table.rows.is_empty()).map(as_lines).collect();
-        print!("{}", shown.join("\n"));
+        say(&shown.join("\n")).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
     }
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! `daikou export`: the twelve tables, for people, auditors and other programs.
 
-use crate::cli::out::{Column, Export, Format, Kind};
+use crate::cli::out::{Column, Export, Format, Kind, ignore_closed};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
 use crate::store::export::{BankKeys, ExportError, What, rows};
@@ -83,11 +83,11 @@ pub struct Table {
 impl Table {
     /// Writes the rows that `keeps` says to the standard output.
     pub fn print(&self, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), CliError> {
-        match self.write(io::stdout().lock(), bureau, keeps) {
-            // Whoever read our output has seen enough.
-            Err(ExportError::Sink(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(|error| failed("stdout", error)),
-        }
+        let written = self.write(io::stdout().lock(), bureau, keeps).or_else(|error| match error {
+            ExportError::Sink(error) => ignore_closed(error).map_err(ExportError::Sink),
+            failure => Err(failure),
+        });
+        written.map_err(|error| failed("stdout", error))
     }
 
     /// The file appears when it is whole, readable for its owner alone.

@@ -3,6 +3,7 @@
 use crate::cli::out::Kind;
 use crate::cli::table::aligned;
 use crate::cli::words::both;
+use crate::domain::exception::Class;
 use crate::store::facts::{Fact, Facts};
 use serde_json::{Map, Value};
 
@@ -123,16 +124,20 @@ pub fn as_table(facts: &Facts) -> String {
     };
     let headings: Vec<(&str, Kind)> =
         facts.columns.iter().enumerate().map(|(place, column)| (heading(column), kind(place))).collect();
-    let rows: Vec<Vec<String>> = facts.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+    let rows: Vec<Vec<String>> = facts
+        .rows
+        .iter()
+        .map(|row| facts.columns.iter().zip(row).map(|(column, fact)| shown(column, fact)).collect())
+        .collect();
     format!("【{}】\n{}", heading(facts.about), aligned(&headings, &rows))
 }
 
 /// For people: the title, then a line for each row, with what is known of it.
 pub fn as_lines(facts: &Facts) -> String {
     let line = |row: &Vec<Fact>| {
-        let known = facts.columns.iter().zip(row).map(|(column, fact)| match (*column, fact) {
-            ("name", Fact::Name(_)) => ("姓名", shown(fact)),
-            (column, fact) => (heading(column), shown(fact)),
+        let known = facts.columns.iter().zip(row).map(|(column, fact)| {
+            let heading = if matches!(fact, Fact::Name(_)) && *column == "name" { "姓名" } else { heading(column) };
+            (heading, shown(column, fact))
         });
         let known: Vec<String> =
             known.filter(|(_, text)| !text.is_empty()).map(|(heading, text)| format!("{heading}：{text}")).collect();
@@ -143,8 +148,11 @@ pub fn as_lines(facts: &Facts) -> String {
 }
 
 /// Nothing personal but names, bytes counted from 1, and no character that moves the cursor.
-fn shown(fact: &Fact) -> String {
+fn shown(column: &str, fact: &Fact) -> String {
     let text = match fact {
+        Fact::Word(word) if column == "class" => {
+            Class::parse(word).map_or_else(|| word.clone(), |class| format!("{} {word}", class.chinese()))
+        }
         Fact::None | Fact::Flag(false) => String::new(),
         Fact::Text(text) | Fact::Name(text) => text.clone(),
         Fact::Word(word) => both(word),

@@ -220,7 +220,8 @@ impl Context {
 
     /// Prints the one JSON value of `--json`.
     pub fn print_json(&self, value: &serde_json::Value) {
-        println!("{}", serde_json::to_string_pretty(value).expect("a value is always text"));
+        let text = serde_json::to_string_pretty(value).expect("a value is always text") + "\n";
+        out::say(&text).expect("the standard output takes what is written");
     }
 }
 

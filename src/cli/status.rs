@@ -1,6 +1,7 @@
 //! `daikou status`: what is open, and what of it is late.
 
 use crate::cli::facts::{all_as_json, as_table};
+use crate::cli::out::say;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
 use crate::domain::calendar::{Date, FeeYear};
@@ -17,7 +18,7 @@ use serde_json::{Map, json};
 pub fn run(context: &Context) -> Ran {
     let bureau = context.open()?;
     let today = context.now().date();
-    let fee_year = bureau.config.policies.planned_on(today).unwrap_or(today.year());
+    let fee_year = fee_year(&bureau, today)?;
     let tables = tables(&bureau, fee_year, today)?;
     if context.json {
         let head = [("date", json!(today.to_string())), ("fee_year", json!(fee_year))];
@@ -25,14 +26,23 @@ pub fn run(context: &Context) -> Ran {
         context.print_json(&all_as_json(head, &tables));
         return Ok(Exit::Done);
     }
-    println!("{today}　{fee_year}年度");
-    for table in tables.iter().filter(|table| !table.rows.is_empty()) {
-        print!("\n{}", as_table(table));
-    }
-    if tables.iter().all(|table| table.rows.is_empty()) {
-        println!("没有未完成的事项");
-    }
+    say(&text(&tables, fee_year, today)).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
     Ok(Exit::Done)
+}
+
+/// The year that is planned on this day; outside all of them the newest that has plans.
+fn fee_year(bureau: &Bureau, today: Date) -> Result<FeeYear, CliError> {
+    if let Some(planned) = bureau.config.policies.planned_on(today) {
+        return Ok(planned);
+    }
+    Ok(files::planned_years(bureau.store.connection())?.last().copied().unwrap_or(today.year()))
+}
+
+fn text(tables: &[Facts], fee_year: FeeYear, today: Date) -> String {
+    let shown: String =
+        tables.iter().filter(|table| !table.rows.is_empty()).map(|table| format!("\n{}", as_table(table))).collect();
+    let rest = if shown.is_empty() { "没有未完成的事项\n" } else { "" };
+    format!("{today}　{fee_year}年度\n{shown}{rest}")
 }
 
 fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>, CliError> {

@@ -239,11 +239,14 @@ fn instruction(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::stor
     Ok(())
 }
 
+/// Two ordered scans merged: first answers, and those that came later.
 const RETURNS: &str = "
-    SELECT a.instruction, b.number, a.file, a.line, a.code, a.outcome, a.amount, a.actual, a.booked_on, a.serial
-    FROM (SELECT *, 0 AS later FROM answer UNION ALL SELECT *, 1 FROM later_answer) a
-    JOIN batch b ON b.id = a.instruction >> 27
-    WHERE ?1 IS NULL OR b.fee_year = ?1 ORDER BY a.instruction, a.later, a.file, a.line";
+    SELECT a.instruction, b.number, a.file, a.line, a.code, a.outcome, a.amount, a.actual, a.booked_on, a.serial, 0
+    FROM answer a CROSS JOIN batch b ON b.id = a.instruction >> 27 WHERE ?1 IS NULL OR b.fee_year = ?1
+    UNION ALL
+    SELECT a.instruction, b.number, a.file, a.line, a.code, a.outcome, a.amount, a.actual, a.booked_on, a.serial, 1
+    FROM later_answer a CROSS JOIN batch b ON b.id = a.instruction >> 27 WHERE ?1 IS NULL OR b.fee_year = ?1
+    ORDER BY 1, 11, 3, 4";
 
 fn answer(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
     let number = book::number(row.get(1)?, row.get(0)?);

@@ -44,6 +44,9 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The book moved since it was read: [`Store::apply`] answers [`Applied::Stale`].
+    #[error("the book moved since it was read")]
+    Stale,
     /// What is stored contradicts itself.
     #[error("the store contradicts itself: {0}; run `daikou audit`")]
     Broken(String),

@@ -4,6 +4,7 @@ mod audit;
 mod bank_files;
 mod bureau;
 mod defects;
+mod docs;
 mod drops;
 mod flow;
 mod layouts;

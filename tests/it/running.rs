@@ -57,6 +57,23 @@ fn it_plans_asks_and_posts_by_itself_and_stops_when_told() {
 }
 
 #[test]
+fn a_bank_without_a_folder_holds_up_nobody() {
+    let bureau = bureau(6);
+    fs::remove_dir(bureau.drops("banks/rural/out")).unwrap();
+    let daemon = bureau.start();
+    drop_tables(&bureau);
+    bureau.request("postal");
+    bureau.request("city");
+    wait_for("an alarm", || daemon.figure("daikou_alarms{class=\"step\"}") == 1);
+    fs::create_dir(bureau.drops("banks/rural/out")).unwrap();
+    bureau.request("rural");
+    wait_for("all are sent", || daemon.figure("daikou_batches{state=\"sent\"}") == 3);
+    assert_eq!(daemon.figure("daikou_alarms{class=\"step\"}"), 0);
+    assert!(daemon.stop().0.success());
+    bureau.assert_log_is_clean();
+}
+
+#[test]
 fn what_is_not_whole_waits_and_what_is_nobodys_goes_aside() {
     let bureau = bureau(6);
     bureau.set("incomplete_after_s = 600", "incomplete_after_s = 3");

@@ -52,8 +52,6 @@ pub struct Visit {
     pub has_changed: bool,
     /// More can be taken at once.
     pub more: bool,
-    /// Files that wait for something.
-    pub waiting: usize,
     /// When the next of them is to be looked at.
     pub again: Option<Duration>,
 }
@@ -227,50 +225,55 @@ impl Inboxes {
         let why = match taken {
             Ok(Looked::Taken(receipt)) => {
                 visit.note(&receipt);
-                match remove_sources(folder, &found) {
-                    Ok(()) => {
-                        self.seen.remove(&subject);
-                        look.alarms.clear("file", &subject);
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        look.alarms.raise("file", subject.clone(), &format!("taken, but {}", error.without_path()));
-                        Why::Never
-                    }
-                }
+                let Err(error) = remove_sources(folder, &found) else {
+                    self.seen.remove(&subject);
+                    look.alarms.clear("file", &subject);
+                    return Ok(());
+                };
+                look.alarms.raise("file", subject.clone(), &format!("taken, but {}", error.without_path()));
+                Why::Never
             }
             Ok(Looked::Incomplete(words) | Looked::ControlOf(words)) => {
-                let limit = Duration::from_secs(look.bureau.config.incomplete_after_s);
-                let _: Option<Patience> = visit.wait(limit.saturating_sub(quiet_for(&found)).min(limit));
                 if self.seen.get(&subject).is_none_or(|seen| seen.why != Why::Incomplete) {
                     tracing::info!(file = subject, "{subject}: left where it is: {words}");
                 }
+                let limit = Duration::from_secs(look.bureau.config.incomplete_after_s);
+                visit.look_again(limit.saturating_sub(quiet_for(&found)));
                 Why::Incomplete
             }
-            Err(StepError::Transport(Error::Changed { .. } | Error::Gone { .. })) => {
-                let _: Option<Patience> = visit.wait(PAUSE);
-                Why::Incomplete
-            }
-            Err(error) if error.is_fatal() || error.is_disk_full() || matches!(error, StepError::Stopping) => {
-                return Err(error);
-            }
-            Err(error) => {
-                look.alarms.raise("file", subject.clone(), &without_path(&error));
-                let is_hopeless = matches!(&error, StepError::Transport(error) if !error.is_retryable());
-                let _: Option<Patience> = visit.wait(RETRY);
-                if is_hopeless { Why::Never } else { Why::Failed(Instant::now() + RETRY) }
-            }
+            Err(error) => failed(&subject, error, look.alarms, visit)?,
         };
         self.seen.insert(subject, Seen { found, why });
         Ok(())
     }
 }
 
+/// A file on which our side failed. What is wrong for all files comes back as the error that it is.
+fn failed(subject: &str, error: StepError, alarms: &mut Alarms, visit: &mut Visit) -> Step<Why> {
+    if let StepError::Transport(Error::Changed { .. } | Error::Gone { .. }) = error {
+        visit.look_again(PAUSE);
+        return Ok(Why::Incomplete);
+    }
+    if error.is_fatal() || error.is_disk_full() || matches!(error, StepError::Stopping) {
+        return Err(error);
+    }
+    alarms.raise("file", subject, &without_path(&error));
+    if matches!(&error, StepError::Transport(error) if !error.is_retryable()) {
+        return Ok(Why::Never);
+    }
+    visit.look_again(RETRY);
+    Ok(Why::Failed(Instant::now() + RETRY))
+}
+
 impl Visit {
     /// Something waits: there must be another look after this time at the latest.
-    fn wait(&mut self, after: Duration) -> Option<Patience> {
-        self.waiting += 1;
+    fn look_again(&mut self, after: Duration) {
         self.again = Some(self.again.map_or(after, |again| again.min(after)));
+    }
+
+    /// Not now, but after this time.
+    fn wait(&mut self, after: Duration) -> Option<Patience> {
+        self.look_again(after);
         None
     }
 

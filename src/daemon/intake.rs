@@ -237,35 +237,22 @@ pub fn take(
 ) -> Step<Option<Receipt>> {
     let Spool { copy, name, from, control, is_half } = spool;
     let shown = crate::transport::escaped(name);
-    let given = Given {
-        name: shown.clone(),
-        from: from.clone(),
-        path: copy.path.clone(),
-        sha256: copy.sha256,
-        size: copy.size,
-        control,
-    };
+    let (path, sha256, size) = (copy.path.clone(), copy.sha256, copy.size);
+    let given = Given { name: shown.clone(), from: from.clone(), path, sha256, size, control };
     let table = match &from {
         Sender::Bank(..) => None,
         _ => Some(read_table(&given, &from, kind)?),
     };
-    let kind_word = match &table {
+    let kind = match &table {
         None => "return",
         Some(Ok(table)) => table.kind.word(),
         Some(Err(_)) => "table",
     };
-    let arrived = Arrived {
-        name: shown,
-        kind: kind_word.to_owned(),
-        sender: from.text(),
-        on: order.today(),
-        sha256: copy.sha256,
-        size: copy.size,
-        archived: kept_at(&copy, order, name),
-    };
-    let known = files::known(bureau.store.connection(), &arrived.sender, kind_word, &copy.sha256)?;
+    let (sender, archived) = (from.text(), kept_at(&copy, order, name));
+    let known = files::known(bureau.store.connection(), &sender, kind, &sha256)?;
     let claimed = known.filter(|(_, state)| *state == FileState::Claimed).map(|(number, _)| number);
     let before = known.is_some_and(|(_, state)| state == FileState::Processed);
+    let arrived = Arrived { name: shown, kind: kind.to_owned(), sender, on: order.today(), sha256, size, archived };
     let mut taking = Taking { bureau, arrived, sender: from.clone(), number: claimed };
     let ended = if is_half { Ended::Incomplete } else { decide(&mut taking, &given, table, before, order)? };
     if matches!(ended, Ended::Incomplete) && patience == Patience::Left {

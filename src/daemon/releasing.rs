@@ -8,12 +8,14 @@ use crate::domain::ids::{BatchNumber, InstructionNumber};
 use crate::domain::instruction::{BatchEvent, BatchState};
 use crate::domain::ledger::PostingKey;
 use crate::domain::money::Money;
+use crate::domain::participant::BankNumber;
 use crate::domain::plan::PlanEvent;
 use crate::domain::postings;
 use crate::pipeline::book::*;
 use crate::pipeline::{planning, post};
 use crate::store::approvals::Approval;
 use crate::store::{Txn, batches, book};
+use crate::transport::folder::Folder;
 use crate::transport::place::{Published, publish, sanitised};
 use crate::transport::{self, hex};
 use std::ffi::OsStr;
@@ -130,19 +132,29 @@ pub struct SendReport {
 }
 
 /// Sends every released batch, and settles by looking what an earlier attempt left open.
+///
+/// A bank whose folder fails does not hold up the others: the first error comes back when all had their turn.
 pub fn send(bureau: &mut Bureau, order: &Order) -> Step<Vec<SendReport>> {
     let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
     let mut reports = Vec::new();
-    for batch in waiting {
+    let mut failed = None;
+    for batch in &waiting {
         let Some(number) = batch.bank else { continue };
-        let folder = bureau.bank_out(&bureau.bank(number)?.key);
-        reports.push(if batch.state == BatchState::Released && is_too_late(bureau, &batch, order)? {
-            withdraw(bureau, &batch, order)?
-        } else {
-            send_one(bureau, &batch, &folder, order)?
-        });
+        match send_or_withdraw(bureau, batch, number, order) {
+            Ok(report) => reports.push(report),
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
-    Ok(reports)
+    failed.map_or(Ok(reports), Err)
+}
+
+fn send_or_withdraw(bureau: &mut Bureau, batch: &BatchLine, number: BankNumber, order: &Order) -> Step<SendReport> {
+    if batch.state == BatchState::Released && is_too_late(bureau, batch, order)? {
+        return withdraw(bureau, batch, order);
+    }
+    let folder = bureau.bank_out(&bureau.bank(number)?.key);
+    send_one(bureau, batch, &folder, order)
 }
 
 /// The bank's cutoff of the debit date has passed.
@@ -167,6 +179,8 @@ fn send_one(bureau: &mut Bureau, batch: &BatchLine, folder: &Path, order: &Order
         ));
     }
     let resumed = batch.state == BatchState::Sending;
+    // A folder that is missing is no doubt about delivery: nothing is begun.
+    Folder::open(folder)?;
     if !resumed {
         move_batch(bureau, batch, BatchEvent::Sending, "sending", None, order)?;
     }

@@ -185,7 +185,6 @@ impl Rounds {
         let sweep = match visit.again {
             _ if visit.more => Duration::ZERO,
             Some(again) => again.min(PENDING),
-            None if visit.waiting > 0 => PENDING,
             None => ready::alive_every().map_or(IDLE, |every| every.min(IDLE)),
         };
         let scheduled = match self.today {

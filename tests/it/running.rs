@@ -52,6 +52,24 @@ fn it_plans_asks_and_posts_by_itself_and_stops_when_told() {
     assert_eq!(second, Some(2), "a second daemon is refused");
     let (status, took) = daemon.stop();
     assert!(status.success() && took < Duration::from_secs(5), "{status} after {took:?}\n{}", bureau.log());
+    assert_eq!(bureau.daikou(&["audit"]).0, Some(0));
+    bureau.assert_log_is_clean();
+}
+
+#[test]
+fn a_bank_without_a_folder_holds_up_nobody() {
+    let bureau = bureau(6);
+    fs::remove_dir(bureau.drops("banks/rural/out")).unwrap();
+    let daemon = bureau.start();
+    drop_tables(&bureau);
+    bureau.request("postal");
+    bureau.request("city");
+    wait_for("an alarm", || daemon.figure("daikou_alarms{class=\"step\"}") == 1);
+    fs::create_dir(bureau.drops("banks/rural/out")).unwrap();
+    bureau.request("rural");
+    wait_for("all are sent", || daemon.figure("daikou_batches{state=\"sent\"}") == 3);
+    assert_eq!(daemon.figure("daikou_alarms{class=\"step\"}"), 0);
+    assert!(daemon.stop().0.success());
     bureau.assert_log_is_clean();
 }
 
@@ -108,6 +126,8 @@ fn a_kill_at_any_moment_posts_everything_exactly_once() {
     assert_eq!(daemon.figure("daikou_posted_fen{basis=\"cash\"}"), 300 * 3_000);
     assert_eq!(daemon.figure("daikou_instructions{state=\"settled\"}"), 300);
     assert!(daemon.stop().0.success());
+    let (audit, words) = bureau.daikou(&["audit"]);
+    assert_eq!(audit, Some(0), "{words}");
     let spool = names(&bureau.home().join("state/spool"));
     assert!(spool.iter().all(|name| name.ends_with(".part")), "every copy was put away: {spool:?}");
 }

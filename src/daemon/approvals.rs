@@ -1,11 +1,11 @@
 //! Maker and checker (R21): a step that needs another person is asked for, and carried out when that person says yes.
 
-use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
 use crate::daemon::{closing, instructing, lists, planning, releasing, resolving};
 use crate::domain::calendar::FeeYear;
 use crate::domain::ids::BatchNumber;
 use crate::store::approvals::{Approval, waiting_for};
-use crate::store::{Result as StoreResult, Txn};
+use crate::store::{self, Result as StoreResult, Txn};
 
 /// What is asked for. The kinds are the keys of `[approvals]`.
 #[derive(Clone, Debug)]
@@ -45,13 +45,34 @@ pub fn ask(bureau: &mut Bureau, request: &Request, order: &Order) -> Step<()> {
 
 /// Approves what waits under this number or for this subject, and carries it out. Gives the words for the checker.
 pub fn approve(bureau: &mut Bureau, id: &str, order: &Order) -> Step<String> {
-    let Some(approval) = waiting_for(bureau.store.connection(), id)? else {
-        return refuse(format!("nothing waits under {id}: `daikou status` shows what does"));
-    };
-    if approval.maker == order.actor {
-        return refuse(format!("{} asked for this and cannot approve it: another person must (R21)", approval.maker));
+    loop {
+        let approval = waiting_one(bureau, id)?;
+        if approval.maker == order.actor {
+            return refuse(format!(
+                "{} asked for this and cannot approve it: another person must (R21)",
+                approval.maker
+            ));
+        }
+        match carry_out(bureau, &approval, order) {
+            // The book moved, or somebody else approved meanwhile: look again.
+            Err(StepError::Store(store::Error::Stale)) => continue,
+            done => return done,
+        }
     }
-    carry_out(bureau, &approval, order)
+}
+
+/// The one request that a text means; a text that may mean several is refused.
+fn waiting_one(bureau: &Bureau, id: &str) -> Step<Approval> {
+    let mut found = waiting_for(bureau.store.connection(), id)?;
+    match (found.pop(), found.is_empty()) {
+        (Some(approval), true) => Ok(approval),
+        (Some(last), false) => {
+            let subjects: Vec<String> =
+                found.iter().chain([&last]).map(|request| format!("\"{}\"", request.subject)).collect();
+            refuse(format!("{id} may mean {}: say which", subjects.join(" or ")))
+        }
+        (None, _) => refuse(format!("nothing waits under {id}: `daikou status` shows what does")),
+    }
 }
 
 fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {

@@ -18,7 +18,7 @@ use crate::format::encode::{Envelope, Row, fits, request_control, write_request}
 use crate::format::layout::{FileKind, Layout};
 use crate::format::names::NameParts;
 use crate::format::role::Role;
-use crate::pipeline::book::{Changeset, Dossier, NewException, PlanChange};
+use crate::pipeline::book::{BatchLine, Changeset, Dossier, NewException, PlanChange};
 use crate::pipeline::decode::Echoes;
 use crate::pipeline::planning::{NotAsked, may_ask, remove};
 use crate::store::approvals::Approval;
@@ -148,6 +148,8 @@ fn debit_date(bureau: &Bureau, round: &Round, order: &Order) -> Step<Date> {
 }
 
 fn draft(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> Step<RoundReport> {
+    post_unasked(bureau, round.fee_year, &mut [], order)?;
+    let mut drafted = Vec::new();
     loop {
         let mut version = book::version(bureau.store.connection())?;
         let mut gathered = gather(bureau, round, debit_on, order)?;
@@ -160,13 +162,13 @@ fn draft(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> S
             version += 1;
         }
         let mut report = std::mem::take(&mut gathered.report);
-        match draft_all(bureau, round, debit_on, gathered, &mut version, &mut report, order)? {
-            Applied::New => {
-                release_unasked(bureau, &mut report, order)?;
-                return Ok(report);
-            }
-            // What was drafted waits already; the rest is gathered again.
-            Applied::Stale => continue,
+        let applied = draft_all(bureau, round, debit_on, gathered, &mut version, &mut report, order)?;
+        // What was drafted waits already; after a stale book the rest is gathered again.
+        drafted.append(&mut report.batches);
+        if applied == Applied::New {
+            report.batches = drafted;
+            post_unasked(bureau, round.fee_year, &mut report.batches, order)?;
+            return Ok(report);
         }
     }
 }
@@ -299,9 +301,14 @@ pub fn waiting_districts(bureau: &Bureau, fee_year: FeeYear) -> Step<BTreeSet<Di
 
 /// A zero-payment batch of that year waits already.
 fn zero_waits(bureau: &Bureau, fee_year: FeeYear) -> Step<bool> {
+    Ok(!drafted_zero(bureau, fee_year)?.is_empty())
+}
+
+fn drafted_zero(bureau: &Bureau, fee_year: FeeYear) -> Step<Vec<BatchLine>> {
     use crate::domain::instruction::BatchState::Drafted;
-    let drafted = batches::in_states(bureau.store.connection(), &[Drafted])?;
-    Ok(drafted.iter().any(|batch| batch.bank.is_none() && batch.fee_year == fee_year))
+    let mut drafted = batches::in_states(bureau.store.connection(), &[Drafted])?;
+    drafted.retain(|batch| batch.bank.is_none() && batch.fee_year == fee_year);
+    Ok(drafted)
 }
 
 fn draft_all(
@@ -322,14 +329,20 @@ fn draft_all(
             let applied = bureau.store.apply(&act, *version, |txn| {
                 txn.draft(&batch, &stored)?;
                 let request = release_request(batch.number, batch.sha256);
-                if second { request.ask(txn, order) } else { Ok(()) }
+                if second {
+                    return request.ask(txn, order);
+                }
+                // What needs no second person goes on at once, recorded as `system`.
+                request.record(txn, order)?;
+                release(txn, batch.number, order)
             })?;
             if applied == Applied::Stale {
                 return Ok(applied);
             }
             *version += 1;
             let bank = bureau.bank(number)?.key.clone();
-            report.batches.push(reported(&batch, bank, stored.len()));
+            let state = if second { "drafted" } else { "released" };
+            report.batches.push(BatchReport { state, ..reported(&batch, bank, stored.len()) });
         }
     }
     draft_zero(bureau, round.fee_year, &gathered.zero, version, report, order)
@@ -466,29 +479,15 @@ fn draft_zero(
     Ok(applied)
 }
 
-/// What needs no second person goes on at once, recorded as `system`.
-fn release_unasked(bureau: &mut Bureau, report: &mut RoundReport, order: &Order) -> Step<()> {
-    let approvals = bureau.config.approvals;
-    for batch in &mut report.batches {
-        let is_zero = batch.bank == "zero";
-        let needs = if is_zero { approvals.zero_payment } else { approvals.release };
-        if needs == Needs::Second {
-            continue;
-        }
-        let request = release_request(batch.number, batch.digest);
-        if is_zero {
-            let stored = book::batch(bureau.store.connection(), batch.number)?;
-            let (_, line) = stored.expect("a batch is never deleted");
-            post_zero(bureau, &line, order, |txn| request.record(txn, order))?;
-            batch.state = "complete";
-        } else {
-            let act = order.act("release", batch.number.to_string(), batch.digest);
-            bureau.store.transact(&act, |txn| {
-                request.record(txn, order)?;
-                release(txn, batch.number, order)
-            })?;
-            batch.state = "released";
-        }
+/// R9: zero-payments that need no second person are posted at once, those too that an earlier round left behind.
+fn post_unasked(bureau: &mut Bureau, fee_year: FeeYear, reports: &mut [BatchReport], order: &Order) -> Step<()> {
+    if bureau.config.approvals.zero_payment == Needs::Second {
+        return Ok(());
+    }
+    for batch in drafted_zero(bureau, fee_year)? {
+        let request = release_request(batch.number, batch.sha256);
+        post_zero(bureau, &batch, order, |txn| request.record(txn, order))?;
+        reports.iter_mut().filter(|report| report.number == batch.number).for_each(|report| report.state = "complete");
     }
     Ok(())
 }

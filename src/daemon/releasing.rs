@@ -88,9 +88,13 @@ pub fn post_zero(
             if !terms.own().is_zero() || terms.government() == Money::ZERO {
                 continue;
             }
+            let plan = dossier.plan.as_ref().expect("who may be asked has a plan");
+            // Other terms than were approved: the next round lists the person again.
+            if plan.latest().number != row.version {
+                continue;
+            }
             let key = PostingKey::Zero(batch.number, sequence);
             let posting = postings::zero_payment(key, booked, terms.deemed());
-            let plan = dossier.plan.as_ref().expect("who may be asked has a plan");
             let concerns = Concerns {
                 participant: Some(row.participant),
                 fee_year: Some(batch.fee_year),

@@ -12,7 +12,7 @@ use crate::pipeline::planning;
 use crate::pipeline::resolving::{Decision, Matter, Resolution, resolve as decide};
 use crate::store::approvals::Approval;
 use crate::store::exceptions::{StoredException, read};
-use crate::store::{self, Txn, book};
+use crate::store::{self, Applied, Txn, book};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -32,33 +32,43 @@ pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Or
     if resolution.reason.trim().is_empty() {
         return refuse("--reason is needed: an auditor will read it");
     }
-    let exception = open_exception(bureau.store.connection(), id)?;
-    let changes = rehearse(&bureau.config, bureau.store.connection(), &exception, resolution, order.today())?;
-    let asked = Asked::of(id, resolution);
-    let request = Request {
-        kind: "resolve",
-        subject: format!("exception {id}"),
-        request: serde_json::to_string(&asked).expect("a request is plain text"),
-        digest: digest(&asked, &exception),
-    };
-    if bureau.config.approvals.resolve == Needs::Second {
-        ask(bureau, &request, order)?;
-        return Ok(format!("exception {id} waits for another person: approve \"{}\"", request.subject));
+    loop {
+        let version = book::version(bureau.store.connection())?;
+        let exception = open_exception(bureau.store.connection(), id)?;
+        let changes = rehearse(&bureau.config, bureau.store.connection(), &exception, resolution, order.today())?;
+        let request = request(&exception, resolution);
+        if bureau.config.approvals.resolve == Needs::Second {
+            ask(bureau, &request, order)?;
+            return Ok(format!("exception {id} waits for another person: approve \"{}\"", request.subject));
+        }
+        let act = order.act("resolve", request.subject.clone(), request.digest);
+        let config = &bureau.config;
+        let applied = bureau.store.apply(&act, version, |txn| {
+            request.record(txn, order)?;
+            write(txn, config, &exception, &changes, resolution, order.today())
+        })?;
+        if applied == Applied::New {
+            return Ok(format!("exception {id} resolved as {}", resolution.decision.word()));
+        }
     }
-    let act = order.act("resolve", request.subject.clone(), request.digest);
-    let config = &bureau.config;
-    bureau.store.transact(&act, |txn| {
-        request.record(txn, order)?;
-        write(txn, config, &exception, &changes, resolution, order.today())
-    })?;
-    Ok(format!("exception {id} resolved as {}", resolution.decision.word()))
 }
 
-/// A checker approved a decision.
+fn request(exception: &StoredException, resolution: &Resolution) -> Request {
+    let asked = Asked::of(exception.id, resolution);
+    Request {
+        kind: "resolve",
+        subject: format!("exception {}", exception.id),
+        request: serde_json::to_string(&asked).expect("a request is plain text"),
+        digest: digest(&asked, exception),
+    }
+}
+
+/// A checker approved a decision: it must still be the decision, on the same facts.
 pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     let Ok(asked) = serde_json::from_str::<Asked>(&approval.request) else {
         return refuse("the request cannot be read");
     };
+    let version = book::version(bureau.store.connection())?;
     let exception = match open_exception(bureau.store.connection(), asked.exception) {
         Ok(exception) if digest(&asked, &exception) == approval.digest => exception,
         _ => return void(bureau, approval, order),
@@ -67,11 +77,14 @@ pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<
     let changes = rehearse(&bureau.config, bureau.store.connection(), &exception, &resolution, order.today())?;
     let act = order.act("resolve", approval.subject.clone(), approval.digest);
     let config = &bureau.config;
-    bureau.store.transact(&act, |txn| {
+    let applied = bureau.store.apply(&act, version, |txn| {
         txn.approve(approval.id, &order.actor)?;
         write(txn, config, &exception, &changes, &resolution, order.today())
     })?;
-    Ok(format!("exception {} resolved as {}", asked.exception, resolution.decision.word()))
+    match applied {
+        Applied::New => Ok(format!("exception {} resolved as {}", asked.exception, resolution.decision.word())),
+        Applied::Stale => Err(store::Error::Stale.into()),
+    }
 }
 
 fn open_exception(conn: &Connection, id: i64) -> Step<StoredException> {
@@ -144,14 +157,15 @@ fn confirm(txn: &Txn<'_>, class: Class, dossier: &Dossier) -> store::Result<()> 
 fn digest(asked: &Asked, exception: &StoredException) -> [u8; 32] {
     let state = exception.instruction.as_ref().map(|instruction| instruction.state.word());
     let shown = format!(
-        "{} {} {} {:?} {:?} {:?} {} {state:?}",
+        "{} {} {} {:?} {:?} {:?} {} {state:?} {} answers",
         asked.exception,
         exception.class.word(),
         exception.amount,
         asked.decision,
         asked.booked_on,
         asked.amount,
-        asked.reason
+        asked.reason,
+        exception.answers
     );
     Sha256::digest(shown.as_bytes()).into()
 }

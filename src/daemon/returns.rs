@@ -5,6 +5,7 @@ use crate::daemon::intake::{Ended, Given, Taking};
 use crate::daemon::releasing::delivery_exception;
 use crate::domain::exception::Class;
 use crate::domain::ids::BatchNumber;
+use crate::domain::instruction::BatchEvent;
 use crate::domain::participant::BankNumber;
 use crate::domain::returns::FileAnswer;
 use crate::format::decode::decode;
@@ -14,7 +15,7 @@ use crate::format::layout::{FileKind, Layout};
 use crate::format::names::NameParts;
 use crate::pipeline::book::{BatchBook, BatchLine, Changeset};
 use crate::pipeline::decode::ReturnReader;
-use crate::pipeline::emit::{Answered, Finding, open_batch};
+use crate::pipeline::emit::{self, Answered, Finding, open_batch};
 use crate::pipeline::matching::{Matched, ReturnFile, Row, match_rows};
 use crate::pipeline::{conclude, post, refuse_file, settle, validate};
 use crate::store::{Applied, book, files};
@@ -41,9 +42,8 @@ pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Or
         Ok(sound) => sound,
         Err(ended) => return Ok(ended),
     };
-    let events = open_batch(sound.batch.state, &sound.file);
     if sound.file.answer != Some(FileAnswer::Accepted) {
-        return refuse(taking, &sound, events, order);
+        return refuse(taking, &sound, order);
     }
     accept(taking, bank, sound, order)
 }
@@ -108,17 +108,14 @@ fn read_rows<'l>(
 }
 
 /// The bank refused the whole file, or says that it had this batch before: no row counts.
-fn refuse(
-    taking: &mut Taking<'_>,
-    sound: &Sound,
-    events: Vec<crate::domain::instruction::BatchEvent>,
-    order: &Order,
-) -> Step<Ended> {
+fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Ended> {
     let code = sound.file.file_code.clone();
     loop {
         let book = empty_book(taking, sound)?;
-        let mut changes = refuse_file(&book, events.clone());
-        if sound.file.answer == Some(FileAnswer::DuplicateBatch) {
+        let events = open_batch(book.batch.state, &sound.file);
+        let is_news = events.contains(&BatchEvent::InDoubt);
+        let mut changes = refuse_file(&book, events);
+        if is_news {
             let reason = format!("the bank answered {code}: it says that it had this batch before");
             changes.opened.push(delivery_exception(Class::DuplicateBatch, sound.batch.number, reason));
         }
@@ -148,7 +145,8 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
     for (place, stretch) in stretches.into_iter().enumerate() {
         loop {
             let book = read_book(taking, &sound, &rows[stretch.clone()], order)?;
-            let mut changes = settle(&book, &sound.file, &rows[stretch.clone()], order.today());
+            let doubles = &sound.matched.doubles;
+            let mut changes = settle(&book, &sound.file, &rows[stretch.clone()], doubles, order.today());
             accept_first(&book, &mut changes);
             let ended = (place == last).then(|| Ended::Processed {
                 accepted: total,
@@ -158,8 +156,10 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
             });
             if place == last {
                 let answered = answered(taking, &sound, &rows[stretch.clone()])?;
-                conclude(&book, &sound.file, &sound.matched, &key, &answered, order.today(), &mut changes);
+                conclude(&book, &sound.file, &key, &answered, order.today(), &mut changes);
             }
+            let conn = taking.bureau.store.connection();
+            emit::drop_repeated(&mut changes, |key| files::content_behind(conn, key))?;
             let progress = stretch.end as u64;
             if taking.apply(order, &changes, ended.as_ref(), |txn, file| txn.progress(file, progress))? == Applied::New
             {

@@ -6,7 +6,7 @@ use crate::daemon::intake::{Ended, Given, Taking};
 use crate::domain::calendar::FeeYear;
 use crate::domain::exception::Class;
 use crate::domain::money::Money;
-use crate::domain::participant::Participant;
+use crate::domain::participant::{Participant, Status};
 use crate::format::table::Table;
 use crate::pipeline::book::{Changeset, NewException};
 use crate::pipeline::emit::Finding;
@@ -127,8 +127,12 @@ fn follow(
     for fee_year in years.into_iter().filter(|fee_year| *fee_year >= order.today().year()) {
         let Some((policy, terms)) = config.policies.of(fee_year) else { continue };
         let dossier = book::dossier(txn.connection(), row.id, fee_year)?;
-        if dossier.plan.is_some() {
+        if let Some(plan) = &dossier.plan {
             let mut changes = Changeset::default();
+            // R6: a status that begins later may have begun by the booking date.
+            if row.status != Status::Normal {
+                changes.closer.extend(plan.live().map(|live| live.number));
+            }
             planning::plan(policy, terms, &dossier, mended, order.today(), &mut changes);
             txn.write(&changes, Some(file), order.today())?;
         }

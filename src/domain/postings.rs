@@ -46,9 +46,16 @@ pub fn refund(key: PostingKey, booked: Booked, amount: Money) -> Posting {
     posting(key, Event::Refund, booked, [Some(back)])
 }
 
-/// R22: the bank took it back: the contra of every pair, in the reversal's month.
+/// R22: the bank took it back: the contra of every pair, in the reversal's month. What had come by way of suspense
+/// leaves the bank account too: nothing waits in suspense for it any more.
 pub fn reversal_of(original: &Posting, booked: Booked) -> Posting {
-    let contra = original.entries.iter().map(Entry::contra).collect();
+    let contra = original.entries.iter().map(|entry| match entry.debit() {
+        Account::Suspense if original.event == Event::SuspensePosted => {
+            Entry::new(entry.credit(), Account::Collection, entry.amount())
+        }
+        _ => entry.contra(),
+    });
+    let contra = contra.collect();
     let key = PostingKey::Reversal(Box::new(original.key.clone()));
     Posting { key, event: Event::Reversal, booked_on: booked.on, month: booked.month, entries: contra }
 }

@@ -146,6 +146,8 @@ pub struct Asked<'a> {
 pub enum Verdict {
     /// The same answer again: nothing.
     Unchanged,
+    /// The bank says what a clerk had settled by hand: kept, nothing more.
+    Confirmed,
     /// R10: received in full; posts by these terms.
     Post(Terms),
     /// R14: the whole tier came as own money; this subsidy goes to the person.
@@ -164,13 +166,22 @@ pub enum Verdict {
 
 /// Design section 6: what follows from `answer`, processed on `today`.
 pub fn judge(asked: &Asked<'_>, answer: &Return, today: Date) -> Verdict {
-    if asked.earlier.iter().any(|earlier| answer.repeats(earlier)) {
+    if is_repeated(asked.earlier, answer) {
         return Verdict::Unchanged;
     }
     match asked.state {
         InstructionState::Sent | InstructionState::Unknown => judge_awaited(asked, answer, today),
         InstructionState::Failed | InstructionState::Cancelled => judge_not_live(asked, answer),
         _ => judge_answered(asked, answer),
+    }
+}
+
+/// Money counts once, whenever it was said; a failure is only said again if nothing else was said since.
+fn is_repeated(earlier: &[Return], answer: &Return) -> bool {
+    if answer.actual.is_positive() {
+        earlier.iter().any(|earlier| answer.repeats(earlier))
+    } else {
+        earlier.last().is_some_and(|earlier| answer.repeats(earlier))
     }
 }
 
@@ -255,6 +266,11 @@ fn judge_not_live(asked: &Asked<'_>, answer: &Return) -> Verdict {
 }
 
 fn judge_answered(asked: &Asked<'_>, answer: &Return) -> Verdict {
+    let settled_by_hand =
+        asked.state == InstructionState::Settled && asked.earlier.iter().all(|earlier| earlier.actual.is_zero());
+    if settled_by_hand && answer.outcome == Outcome::Ok && answer.actual == asked.amount && answer.echo_agrees {
+        return Verdict::Confirmed;
+    }
     let same_serial = !answer.serial.is_empty() && asked.earlier.iter().any(|e| e.serial == answer.serial);
     if answer.actual.is_positive() {
         let class = if same_serial { Class::DifferingAnswer } else { Class::SecondPayment };

@@ -10,6 +10,7 @@ use crate::domain::participant::{BankNumber, Participant, Recognition};
 use crate::domain::plan::{PlanState, PlanVersion};
 use crate::domain::policy::{Circumstances, Subsidy};
 use crate::domain::returns::{Outcome, Return};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 
 /// Everything known of one participant and fee year.
@@ -281,6 +282,13 @@ pub struct Concerns {
     pub line: Option<u32>,
     /// What the content behind the key was, to tell a repeat from a conflict.
     pub content: String,
+}
+
+impl Concerns {
+    /// Digest of the content behind the key.
+    pub fn content_digest(&self) -> [u8; 32] {
+        Sha256::digest(self.content.as_bytes()).into()
+    }
 }
 
 /// A plan's new version, new state, or both.

@@ -5,9 +5,10 @@ use crate::domain::instruction::{BatchEvent, BatchState};
 use crate::domain::money::Money;
 use crate::domain::returns::FileAnswer;
 use crate::format::defect::Defect;
-use crate::pipeline::book::{BatchBook, Changeset, NewException};
+use crate::pipeline::book::{BatchBook, Changeset, NewException, NewPosting};
 use crate::pipeline::intake::RowDefect;
 use crate::pipeline::matching::ReturnFile;
+use std::collections::BTreeMap;
 
 /// One line of a receipt: where, expected, found, what to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,7 @@ pub fn open_batch(state: BatchState, file: &ReturnFile) -> Vec<BatchEvent> {
         events.push(BatchEvent::Delivered);
     }
     match file.answer {
+        Some(FileAnswer::DuplicateBatch) if state == BatchState::SentUnconfirmed => {}
         Some(FileAnswer::DuplicateBatch) => events.push(BatchEvent::InDoubt),
         Some(FileAnswer::Rejected) => events.push(BatchEvent::Rejected),
         _ if !matches!(state, BatchState::Complete | BatchState::FileRejected | BatchState::Cancelled) => {
@@ -118,4 +120,65 @@ pub fn close_batch(book: &BatchBook, answered: &Answered, out: &mut Changeset) {
             reason: "the final return file is in and has no row for it".to_owned(),
         });
     }
+}
+
+/// Money that was booked under the same key before, or by an earlier row of this file, is not booked again: a repeat
+/// is dropped, other content is a conflict for a clerk. `known` says what stands behind a key.
+pub fn drop_repeated<E>(
+    out: &mut Changeset,
+    mut known: impl FnMut(&str) -> Result<Option<[u8; 32]>, E>,
+) -> Result<(), E> {
+    let mut seen: BTreeMap<String, [u8; 32]> = BTreeMap::new();
+    let mut places = Vec::with_capacity(out.postings.len());
+    let mut kept = Vec::with_capacity(out.postings.len());
+    for new in std::mem::take(&mut out.postings) {
+        let place = match repeated(&new, &mut seen, &mut known)? {
+            None => {
+                kept.push(new);
+                Place::Kept(kept.len() - 1)
+            }
+            Some(true) => Place::Repeat,
+            Some(false) => Place::Conflict,
+        };
+        places.push(place);
+    }
+    out.postings = kept;
+    for mut exception in std::mem::take(&mut out.opened) {
+        match exception.posting.map(|index| &places[index]) {
+            Some(Place::Repeat) => continue,
+            Some(Place::Conflict) => {
+                (exception.class, exception.amount, exception.posting) = (Class::KeyConflict, Money::ZERO, None);
+            }
+            Some(Place::Kept(index)) => exception.posting = Some(*index),
+            None => {}
+        }
+        out.opened.push(exception);
+    }
+    Ok(())
+}
+
+/// What becomes of a posting under a text key.
+enum Place {
+    Kept(usize),
+    Repeat,
+    Conflict,
+}
+
+/// `Some(true)` for the same content again, `Some(false)` for other content, `None` for a key that is new.
+fn repeated<E>(
+    new: &NewPosting,
+    seen: &mut BTreeMap<String, [u8; 32]>,
+    known: &mut impl FnMut(&str) -> Result<Option<[u8; 32]>, E>,
+) -> Result<Option<bool>, E> {
+    use crate::domain::ledger::PostingKey::{FurtherReturn, StrangeReturn};
+    let (FurtherReturn(..) | StrangeReturn(..), Some(concerns)) = (&new.posting.key, &new.concerns) else {
+        return Ok(None);
+    };
+    let (key, content) = (new.posting.key.to_string(), concerns.content_digest());
+    let before = match seen.get(&key) {
+        Some(digest) => Some(*digest),
+        None => known(&key)?,
+    };
+    seen.insert(key, content);
+    Ok(before.map(|digest| digest == content))
 }

@@ -159,22 +159,27 @@ pub fn participants(table: &Table, words: Words<'_>) -> Intake<Participant> {
 
 /// A list of recognised people. Its scope (R1, R7) is judged by the caller.
 pub fn lists(table: &Table, words: Words<'_>) -> Intake<ListRow> {
+    // R4: nobody is recognised for a year that has not begun.
+    let this_year = words.arrived.year();
     intake(table.rows(), words, |reader| {
         let (id, name) = (reader.id(), reader.name());
         let district = reader.required(Column::District, &DISTRICT, |text| (words.district)(text));
         let category = reader.required(Column::Category, &CATEGORY, Category::parse);
-        let year = reader.required(Column::RecognizedYear, &YEAR, year);
+        let year = reader.required(Column::RecognizedYear, &YEAR, |text| year(text).filter(|year| *year <= this_year));
         let as_of = reader.optional(Column::AsOf, &DATE, parse_date);
         Some(ListRow { id: id?, name: name?, district: district?, category: category?, year: year?, as_of })
     })
 }
+
+/// No contribution of one person and year comes near it: a larger amount is a slip of the keyboard.
+const MOST_PAID: Money = Money::from_fen(10_000_000);
 
 /// Payments through other channels.
 pub fn payments(table: &Table, words: Words<'_>) -> Intake<PaymentRow> {
     intake(table.rows(), words, |reader| {
         let id = reader.id();
         let fee_year = reader.required(Column::FeeYear, &YEAR, year);
-        let amount = reader.required(Column::Amount, &YUAN, yuan);
+        let amount = reader.required(Column::Amount, &YUAN, |text| yuan(text).filter(|yuan| *yuan <= MOST_PAID));
         let paid_on = reader.required(Column::PaidOn, &DATE, parse_date);
         let channel = reader.required(Column::Channel, &WORDS, plain);
         let reference = reader.required(Column::Reference, &WORDS, plain);

@@ -25,31 +25,31 @@ pub mod validate;
 use crate::domain::calendar::Date;
 use crate::domain::instruction::BatchEvent;
 use book::{BatchBook, Changeset};
-use matching::{Matched, ReturnFile, Row};
+use matching::{ReturnFile, Row};
 
-/// One stretch of a return file, judged against the book: what each row leads to.
-pub fn settle(book: &BatchBook, file: &ReturnFile, rows: &[Row], today: Date) -> Changeset {
+/// One stretch of a return file, judged against the book: what each row leads to, and each row that repeats one of them.
+pub fn settle(book: &BatchBook, file: &ReturnFile, rows: &[Row], doubles: &[Row], today: Date) -> Changeset {
     let mut out = Changeset { book_version: book.version, ..Changeset::default() };
     for row in rows {
         post::post(book, file, row, today, &mut out);
     }
+    for row in doubles {
+        if let Ok(first) = rows.binary_search_by_key(&row.sequence, |other| other.sequence) {
+            post::post_double(book, file, row, &rows[first], today, &mut out);
+        }
+    }
     out
 }
 
-/// The rest of a return file, after its last stretch: doubled rows, strangers, and what the batch learns.
+/// The rest of a return file, after its last stretch: strangers, and what the batch learns.
 pub fn conclude(
     book: &BatchBook,
     file: &ReturnFile,
-    matched: &Matched,
     bank: &str,
     answered: &emit::Answered,
     today: Date,
     out: &mut Changeset,
 ) {
-    for row in &matched.doubles {
-        let first = matched.rows[matched.rows.partition_point(|other| other.sequence < row.sequence)];
-        post::post_double(book, file, row, &first, today, out);
-    }
     for row in &file.strangers {
         post::post_stranger(bank, row, &book.closed, today, out);
     }

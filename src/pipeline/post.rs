@@ -12,6 +12,7 @@ use crate::domain::postings::{self, Booked};
 use crate::domain::returns::{Asked, Outcome, Return, Verdict, judge};
 use crate::pipeline::book::*;
 use crate::pipeline::matching::{ReturnFile, Row, StrangeRow};
+use crate::pipeline::planning::release_live;
 use std::collections::BTreeSet;
 
 /// True for the answer that needs no closer look: awaited, success, in full, echoed, in its time, plan unchanged.
@@ -92,7 +93,7 @@ struct Case<'a> {
 impl Case<'_> {
     fn carry_out(&self, verdict: Verdict, out: &mut Changeset) {
         match verdict {
-            Verdict::Unchanged => {}
+            Verdict::Unchanged | Verdict::Confirmed => {}
             Verdict::Post(terms) => self.settle(&terms, out),
             Verdict::PostWhole(amount, subsidy) => self.settle_whole(amount, subsidy, out),
             Verdict::Hold(class) => self.hold(class, InstructionEvent::MoneyHeld, out),
@@ -145,7 +146,17 @@ impl Case<'_> {
 
     fn hold_beside(&self, class: Class, out: &mut Changeset) {
         self.suspend(class, out);
-        self.move_plan(PlanEvent::Blocked, 0, out);
+        self.block_other(out);
+    }
+
+    /// R14: open suspense blocks what has not left; what is at the bank will be looked at closely when it answers.
+    fn block_other(&self, out: &mut Changeset) {
+        let Some(plan) = &self.close_up.dossier.plan else { return };
+        let other = plan.live().is_some_and(|live| live.number != number(self.book, self.row));
+        let state = if other { release_live(plan, plan.state, out) } else { plan.state };
+        if let (true, Ok(state)) = (state != PlanState::Waiting, state.after(PlanEvent::Blocked)) {
+            self.push_plan(state, 0, out);
+        }
     }
 
     fn suspend(&self, class: Class, out: &mut Changeset) {
@@ -227,7 +238,7 @@ impl Case<'_> {
             version: self.posted_version(),
             instruction: Some(number(self.book, self.row)),
             line: Some(self.row.line),
-            content: format!("{} {} {:?}", answer.serial, answer.actual, answer.booked_on),
+            content: content(&answer.serial, answer.actual, answer.booked_on),
         };
         out.postings.push(NewPosting { posting, concerns: Some(concerns) });
     }
@@ -307,7 +318,7 @@ pub fn post_double(book: &BatchBook, file: &ReturnFile, row: &Row, first: &Row, 
                 fee_year: Some(book.batch.fee_year),
                 instruction: Some(number),
                 line: Some(row.line),
-                content: mark,
+                content: content(&mark, row.actual, row.booked_on),
                 ..Concerns::default()
             }),
         });
@@ -334,7 +345,8 @@ pub fn post_stranger(bank: &str, row: &StrangeRow, closed: &BTreeSet<Month>, tod
         let posting = postings::suspense(key, booked(row.booked_on.unwrap_or(today), closed), row.actual);
         exception.amount = row.actual;
         exception.posting = Some(out.postings.len());
-        let concerns = Concerns { line: Some(row.line), content: mark, ..Concerns::default() };
+        let content = content(&mark, row.actual, row.booked_on);
+        let concerns = Concerns { line: Some(row.line), content, ..Concerns::default() };
         out.postings.push(NewPosting { posting, concerns: Some(concerns) });
     }
     out.opened.push(exception);
@@ -347,6 +359,11 @@ fn money_mark(serial: &str, actual: Money, booked_on: Option<Date>) -> String {
         ("", None) => format!("-/{actual}"),
         (serial, _) => serial.to_owned(),
     }
+}
+
+/// What stands behind a key: the same again is a repeat, anything else a conflict.
+fn content(mark: &str, actual: Money, booked_on: Option<Date>) -> String {
+    format!("{mark} {actual} {booked_on:?}")
 }
 
 /// R11: the booking date and its month, or the first open month after it.

@@ -5,11 +5,12 @@ use crate::domain::exception::Class;
 use crate::domain::instruction::{BatchEvent, InstructionEvent, InstructionState};
 use crate::domain::ledger::{Posting, PostingKey};
 use crate::domain::money::Money;
-use crate::domain::plan::{PlanEvent, in_force};
+use crate::domain::plan::{PlanEvent, PlanState, in_force};
 use crate::domain::policy::{Policy, Terms};
 use crate::domain::postings;
 use crate::domain::returns::{Asked, Outcome, Return, Verdict, judge};
 use crate::pipeline::book::*;
+use crate::pipeline::planning::release_live;
 use crate::pipeline::post::booked;
 use std::collections::BTreeSet;
 
@@ -115,6 +116,10 @@ fn resolve_without_money(
 ) -> Result<(), No> {
     let state = matter.instruction.map(|instruction| instruction.state);
     let awaited = matches!(state, Some(InstructionState::Sent | InstructionState::Unknown));
+    let says_money = resolution.booked_on.is_some() || resolution.amount.is_some();
+    if says_money && !awaited && decision != Decision::Reverse {
+        return Err("no money is held here and none is awaited: --booked-on and --amount mean nothing".to_owned());
+    }
     match (matter.class, decision) {
         (_, Decision::Reverse) => reverse(matter, resolution, today, out)?,
         (_, Decision::Refund) => return Err("it holds no money to refund".to_owned()),
@@ -252,7 +257,12 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, ou
     {
         move_instruction(instruction, InstructionEvent::Settled, None, out)?;
     }
-    move_plan(dossier, event, 0, out)
+    // R12: another attempt must not be paid as well: withdrawn if it has not left, else looked at when it answers.
+    let number = matter.instruction.map(|instruction| instruction.number);
+    let other = plan.live().is_some_and(|live| Some(live.number) != number);
+    let state = if other { release_live(plan, plan.state, out) } else { plan.state };
+    push_plan(dossier, state.after(event).map_err(|illegal| illegal.to_string())?, 0, out);
+    Ok(())
 }
 
 fn fits(terms: &Terms, amount: Money) -> bool {
@@ -414,9 +424,13 @@ fn move_instruction(
 fn move_plan(dossier: &Dossier, event: PlanEvent, failed: u32, out: &mut Changeset) -> Result<(), No> {
     let Some(plan) = &dossier.plan else { return Ok(()) };
     let state = plan.state.after(event).map_err(|illegal| illegal.to_string())?;
+    push_plan(dossier, state, failed, out);
+    Ok(())
+}
+
+fn push_plan(dossier: &Dossier, state: PlanState, failed: u32, out: &mut Changeset) {
     let (participant, fee_year) = (dossier.id, dossier.fee_year);
     out.plans.push(PlanChange { participant, fee_year, version: None, state, failed, turns_limit: None });
-    Ok(())
 }
 
 fn instruction_and_person<'a>(matter: &Matter<'a>) -> Result<(&'a InstructionMatter, &'a Dossier), No> {

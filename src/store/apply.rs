@@ -11,7 +11,6 @@ use crate::store::chain::{Act, Txn, cover};
 use crate::store::words::Accounts;
 use crate::store::{Error, Result, Store, book, bulk, day};
 use rusqlite::OptionalExtension;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
 /// What became of a changeset.
@@ -159,7 +158,7 @@ impl Txn<'_> {
             (
                 posting.key.to_string(),
                 id,
-                &content_digest(&concerns.content)[..],
+                &concerns.content_digest()[..],
                 concerns.participant.map(IdNumber::key),
                 concerns.fee_year,
                 concerns.version,
@@ -428,11 +427,6 @@ impl Txn<'_> {
 /// First and last stored number that the instructions of a batch can have.
 pub fn range(batch: i64) -> (i64, i64) {
     (batch << SEQUENCE_BITS, ((batch + 1) << SEQUENCE_BITS) - 1)
-}
-
-/// Digest of what stands behind a key.
-pub(crate) fn content_digest(content: &str) -> [u8; 32] {
-    Sha256::digest(content.as_bytes()).into()
 }
 
 /// Words of an ex-post subsidy's state, by stored number.

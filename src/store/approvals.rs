@@ -2,8 +2,8 @@
 
 use crate::domain::calendar::Date;
 use crate::store::chain::Txn;
-use crate::store::{Result, day};
-use rusqlite::{Connection, OptionalExtension, Row};
+use crate::store::{Error, Result, day};
+use rusqlite::{Connection, Row};
 
 /// Something that waits for another person, or was approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +30,13 @@ pub fn waiting(conn: &Connection) -> Result<Vec<Approval>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What waits under this number or for this subject.
-pub fn waiting_for(conn: &Connection, id_or_subject: &str) -> Result<Option<Approval>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT id, kind, subject, request, digest, maker FROM approval
-         WHERE state = 0 AND (subject = ?1 OR subject LIKE '% ' || ?1 OR CAST(id AS TEXT) = ?1)
-         ORDER BY subject = ?1 DESC, subject LIKE '% ' || ?1 DESC, id LIMIT 1",
-    )?;
-    Ok(statement.query_row([id_or_subject], approval).optional()?)
+/// All that may be meant by this text: the number of a request, its subject, or the number in its subject.
+pub fn waiting_for(conn: &Connection, text: &str) -> Result<Vec<Approval>> {
+    let named = |approval: &Approval| {
+        let number = approval.subject.rsplit_once(' ').map(|(_, number)| number);
+        approval.subject == text || number == Some(text) || approval.id.to_string() == text
+    };
+    Ok(waiting(conn)?.into_iter().filter(named).collect())
 }
 
 fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
@@ -100,10 +99,12 @@ impl Txn<'_> {
 
     /// The checker says yes.
     pub fn approve(&self, id: i64, checker: &str) -> Result<()> {
-        self.tx
+        let changed = self
+            .tx
             .prepare_cached("UPDATE approval SET state = 1, checker = ?2 WHERE id = ?1 AND state = 0")?
             .execute((id, checker))?;
-        Ok(())
+        // Somebody else was faster: what was decided on it must be looked at again.
+        if changed == 1 { Ok(()) } else { Err(Error::Stale) }
     }
 
     /// What was asked for this has changed, or is withdrawn.

@@ -29,6 +29,8 @@ pub struct StoredException {
     pub amount: Money,
     /// The instruction that it concerns.
     pub instruction: Option<InstructionMatter>,
+    /// How often the bank has answered for its instruction.
+    pub answers: i64,
     /// The posting that holds its money, or that stands for its instruction.
     pub posting: Option<Posting>,
     /// The person and plan, where known.
@@ -72,9 +74,18 @@ pub fn read(conn: &Connection, id: i64) -> Result<Option<StoredException>> {
         fee_year,
         amount,
         instruction: matter,
+        answers: answers(conn, instruction)?,
         posting: posting.map(|id| self::posting(conn, id)).transpose()?.flatten(),
         dossier,
     }))
+}
+
+fn answers(conn: &Connection, instruction: Option<i64>) -> Result<i64> {
+    let mut statement = conn.prepare_cached(
+        "SELECT (SELECT count(*) FROM answer WHERE instruction = ?1)
+              + (SELECT count(*) FROM later_answer WHERE instruction = ?1)",
+    )?;
+    Ok(statement.query_row([instruction], |row| row.get(0))?)
 }
 
 fn instruction_matter(conn: &Connection, id: i64) -> Result<Option<InstructionMatter>> {

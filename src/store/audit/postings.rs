@@ -164,21 +164,22 @@ fn fits(event: Event, debit: Kind, credit: Kind) -> bool {
         Event::SuspensePosted => deemed || (debit, credit) == (Suspense, Own),
         Event::Refund => (debit, credit) == (Suspense, Collection),
         Event::Transfer => debit == Collection && matches!(credit, Receivable | Suspense),
-        Event::Reversal => matches!(
-            (debit, credit),
-            (Own | Suspense | Receivable, Collection) | (Government, Receivable) | (Own, Suspense)
-        ),
+        Event::Reversal => {
+            matches!((debit, credit), (Own | Suspense | Receivable, Collection) | (Government, Receivable))
+        }
         Event::Correction => deemed || matches!((debit, credit), (Government, Receivable) | (Own, Suspense)),
     }
 }
 
-/// A reversal is the contra of the posting that it takes back, pair by pair, and the only one.
+/// A reversal is the contra of the posting that it takes back, pair by pair, and the only one; own money that had come
+/// by way of suspense leaves the bank account.
 fn contra(conn: &Connection) -> Result<Option<String>> {
     let differs = "SELECT k.posting FROM posting_key k JOIN posting p ON p.id = k.posting AND p.event = 6
          WHERE k.undoes IS NULL
             OR (SELECT count(*) FROM entry WHERE id BETWEEN k.posting * 4 AND k.posting * 4 + 3)
             <> (SELECT count(*) FROM entry r JOIN entry o ON o.id = r.id - k.posting * 4 + k.undoes * 4
-                  AND o.debit = r.credit AND o.credit = r.debit AND o.amount = r.amount
+                  AND (o.debit = r.credit OR (o.debit = 2 AND o.credit = 3 AND r.credit = 1))
+                  AND o.credit = r.debit AND o.amount = r.amount
                 WHERE r.id BETWEEN k.posting * 4 AND k.posting * 4 + 3)
             OR (SELECT count(*) FROM entry WHERE id BETWEEN k.undoes * 4 AND k.undoes * 4 + 3)
             <> (SELECT count(*) FROM entry WHERE id BETWEEN k.posting * 4 AND k.posting * 4 + 3) LIMIT 1";

@@ -288,13 +288,15 @@ pub(crate) fn number(batch: i64, id: i64) -> InstructionNumber {
 }
 
 /// The standing posting of a plan: under its instruction's number, or under a key of its own.
+///
+/// One `IN`, no `OR`: for an `OR` the engine begins with the entries, all of them, for each person.
 fn paid(conn: &Connection, participant: i64, fee_year: FeeYear, instruction: Option<i64>) -> Result<Option<Paid>> {
     let mut statement = conn.prepare_cached(
         "SELECT p.booked_on,
                 coalesce(sum(CASE WHEN e.credit = 3 THEN e.amount END), 0),
                 coalesce(sum(CASE WHEN e.credit = 4 THEN e.amount END), 0)
          FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
-         WHERE (p.id = ?1 OR p.id IN (SELECT posting FROM posting_key WHERE participant = ?2 AND fee_year = ?3))
+         WHERE p.id IN (SELECT ?1 UNION ALL SELECT posting FROM posting_key WHERE participant = ?2 AND fee_year = ?3)
            AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = p.id)
            AND p.event <> 6 AND e.credit IN (3, 4)
          GROUP BY p.id ORDER BY p.booked_on DESC LIMIT 1",

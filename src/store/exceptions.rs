@@ -111,7 +111,7 @@ fn instruction_matter(conn: &Connection, id: i64) -> Result<Option<InstructionMa
 fn standing(conn: &Connection, instruction: i64) -> Result<Option<i64>> {
     let mut statement = conn.prepare_cached(
         "SELECT p.id FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 AND e.credit = 3
-         WHERE (p.id = ?1 OR p.id IN (SELECT posting FROM posting_key WHERE instruction = ?1))
+         WHERE p.id IN (SELECT ?1 UNION ALL SELECT posting FROM posting_key WHERE instruction = ?1)
            AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = p.id) LIMIT 1",
     )?;
     Ok(statement.query_row([instruction], |row| row.get(0)).optional()?)

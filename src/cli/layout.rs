@@ -315,7 +315,6 @@ fn read<'l>(
 ) -> Result<Decoded<'l>> {
     let file_error = |source| LayoutCommandError::File { path: path.to_owned(), source };
     let missing = || LayoutCommandError::NoSuchFile { layout: layout.key.clone(), kind };
-    let digest = digest.or(layout.file(kind).ok_or_else(missing)?.own_digest());
     let mut decoder = Decoder::new(layout, kind, digest).ok_or_else(missing)?;
     let mut file = File::open(path).map_err(file_error)?;
     let mut chunk = vec![0; 1 << 18];

@@ -5,6 +5,10 @@ pub mod audit;
 pub mod check;
 pub mod close;
 pub mod demo;
+pub mod exceptions;
+pub mod explain;
+pub mod export;
+pub mod facts;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
@@ -12,8 +16,11 @@ pub mod layout;
 pub mod out;
 pub mod plan;
 pub mod resolve;
+pub mod run;
 pub mod send;
+pub mod status;
 pub mod table;
+pub mod words;
 
 use crate::config::{self, Problem};
 use crate::daemon::bureau::{Bureau, Order, StepError};
@@ -48,6 +55,8 @@ enum Command {
     Init(init::InitArgs),
     /// Check configuration, policy, layouts, folders and permissions, all at once
     Check,
+    /// The daemon
+    Run(run::RunArgs),
     /// Take files, by the same path as a drop
     Ingest(ingest::IngestArgs),
     /// Plan what everybody owes for a fee year
@@ -66,6 +75,14 @@ enum Command {
     Close(close::CloseArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
+    /// Show what is open and what is late
+    Status,
+    /// Show everything about a person, instruction, batch, file or posting
+    Explain(explain::ExplainArgs),
+    /// Show what a clerk must look at
+    Exceptions(exceptions::ExceptionsArgs),
+    /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
+    Export(export::ExportArgs),
     /// Prove the invariants from what is stored
     Audit,
 }
@@ -163,6 +180,7 @@ fn run(command: Command, context: &Context) -> Ran {
     match command {
         Command::Init(args) => init::run(&args),
         Command::Check => check::run(context),
+        Command::Run(args) => run::run(&args, context),
         Command::Ingest(args) => ingest::run(&args, context),
         Command::Plan(args) => plan::run(&args, context),
         Command::Instruct(args) => instruct::run(&args, context),
@@ -172,6 +190,10 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
+        Command::Status => status::run(context),
+        Command::Explain(args) => explain::run(&args, context),
+        Command::Exceptions(args) => exceptions::run(&args, context),
+        Command::Export(args) => export::run(&args, context),
         Command::Audit => audit::run(context),
     }
 }
@@ -198,7 +220,8 @@ impl Context {
 
     /// Prints the one JSON value of `--json`.
     pub fn print_json(&self, value: &serde_json::Value) {
-        println!("{}", serde_json::to_string_pretty(value).expect("a value is always text"));
+        let text = serde_json::to_string_pretty(value).expect("a value is always text") + "\n";
+        out::say(&text).expect("the standard output takes what is written");
     }
 }
 

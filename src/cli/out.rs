@@ -6,6 +6,22 @@
 use rust_xlsxwriter::{Format as CellFormat, Workbook, XlsxError};
 use std::io::{self, Write};
 
+/// Writes a text to the standard output. Whoever closed it has seen enough: that is no failure.
+pub fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(ignore_closed)
+}
+
+/// Lets an error pass as success where it only says that nobody reads any more.
+pub fn ignore_closed(error: io::Error) -> io::Result<()> {
+    let within = error.get_ref().and_then(|inner| inner.downcast_ref::<csv::Error>()).map(csv::Error::kind);
+    let kind = match within {
+        Some(csv::ErrorKind::Io(inner)) => inner.kind(),
+        _ => error.kind(),
+    };
+    if kind == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
 /// What the cells of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -3,6 +3,7 @@
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::{Bureau, StepError};
 use crate::daemon::releasing::{SendReport, send};
+use crate::daemon::working::open_send_window;
 use crate::domain::instruction::BatchState;
 use crate::store::batches;
 use crate::transport::{Error, Lock};
@@ -27,6 +28,7 @@ pub fn run(args: &SendArgs, context: &Context) -> Ran {
     let reports = match Lock::acquire(&bureau.config.state) {
         Ok(_lock) => send(&mut bureau, &context.order())?,
         Err(Error::Held { .. }) => {
+            open_send_window(&mut bureau, &context.order())?;
             if !args.no_wait {
                 wait(&bureau)?;
             }

@@ -10,6 +10,8 @@ use crate::store::{self, Act, Store};
 use crate::transport;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Configuration, layouts and store of one bureau.
 #[derive(Debug)]
@@ -20,6 +22,40 @@ pub struct Bureau {
     pub layouts: BTreeMap<BankNumber, Layout>,
     /// What we know.
     pub store: Store,
+    /// Shared with whoever watches over long work.
+    pub pulse: Pulse,
+}
+
+/// What long work and its watcher tell each other: that it goes on, and that it must stop.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse(Arc<(AtomicU64, AtomicBool)>);
+
+impl Pulse {
+    /// Called before each transaction of a work in stretches: a sign of life, and the place where it may end.
+    pub fn go_on(&self) -> Step<()> {
+        self.beat();
+        if self.is_stopped() { Err(StepError::Stopping) } else { Ok(()) }
+    }
+
+    /// A sign of life.
+    pub fn beat(&self) {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many signs of life there were.
+    pub fn beats(&self) -> u64 {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// No further transaction is to be begun.
+    pub fn stop(&self) {
+        self.0.1.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.0.1.load(Ordering::Relaxed)
+    }
 }
 
 /// Who orders a step, and when: the clock is always an argument.
@@ -61,6 +97,39 @@ pub enum StepError {
     /// A layout cannot be used.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// The process ends; what was committed stays, and the rest is done after the next start.
+    #[error("stopping: what is left is done after the next start")]
+    Stopping,
+}
+
+impl StepError {
+    /// Whether the same step may succeed later without anybody doing something.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            StepError::Store(error) => error.is_retryable() || error.is_disk_full(),
+            StepError::Transport(error) => error.is_retryable(),
+            StepError::Stopping => true,
+            StepError::Refused(_) | StepError::Calendar(_) | StepError::Layout(_) => false,
+        }
+    }
+
+    /// The disk is full: intake pauses.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            StepError::Store(error) => error.is_disk_full(),
+            StepError::Transport(error) => error.is_disk_full(),
+            _ => false,
+        }
+    }
+
+    /// What is written can no longer be trusted to be there: the process must end and start again from what is.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            StepError::Store(error) => error.is_fatal(),
+            StepError::Transport(error) => matches!(error, transport::Error::NotDurable { .. }),
+            _ => false,
+        }
+    }
 }
 
 /// Result of a step.
@@ -76,7 +145,7 @@ impl Bureau {
     pub fn open(config: Config) -> Step<Bureau> {
         let layouts = load_layouts(&config)?;
         let store = Store::open(&store_path(&config.state))?;
-        Ok(Bureau { config, layouts, store })
+        Ok(Bureau { config, layouts, store, pulse: Pulse::default() })
     }
 
     /// The bank of a number: batches of banks that were taken out of the configuration cannot be handled.

@@ -11,9 +11,9 @@ use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, IdNumber};
 use crate::domain::instruction::ControlTotals;
 use crate::domain::money::Money;
-use crate::domain::participant::{BankNumber, DistrictCode};
+use crate::domain::participant::{BankNumber, DistrictCode, Participant};
 use crate::domain::plan::PlanEvent;
-use crate::domain::policy::{Policy, Terms, YearTerms};
+use crate::domain::policy::{Policy, Terms, YearTerms, same_name};
 use crate::format::encode::{Envelope, Row, fits, request_control, write_request};
 use crate::format::layout::{FileKind, Layout};
 use crate::format::names::NameParts;
@@ -22,6 +22,7 @@ use crate::pipeline::book::{Changeset, Dossier, NewException, PlanChange};
 use crate::pipeline::decode::Echoes;
 use crate::pipeline::planning::{NotAsked, may_ask, remove};
 use crate::store::approvals::Approval;
+use crate::store::book::Whom;
 use crate::store::{Applied, NewBatch, NewInstruction, ZeroRow, batches, book, files};
 use crate::transport::folder::spool_bytes;
 use crate::transport::place;
@@ -185,7 +186,8 @@ fn gather(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> 
     let (policy, year) = bureau.policy(round.fee_year)?;
     let sweep = debit_on > year.deposit_until;
     for keys in stretches(bureau.store.connection())? {
-        for dossier in book::dossiers(bureau.store.connection(), keys, round.fee_year)? {
+        bureau.pulse.go_on()?;
+        for dossier in book::dossiers(bureau.store.connection(), keys, round.fee_year, Whom::Planned)? {
             let Some(participant) = &dossier.participant else { continue };
             let person = Person { bureau, policy, year, dossier: &dossier, today: order.today() };
             let owes_nothing = is_free(&dossier);
@@ -241,8 +243,8 @@ impl Person<'_> {
         if round.bank.as_ref().is_some_and(|key| *key != bank.key) {
             return;
         }
-        let holder = participant.account_name.as_deref().unwrap_or(&participant.name);
         let layout = &self.bureau.layouts[&number];
+        let holder = holder(layout, participant);
         let texts = [(Role::Account, account.text()), (Role::Name, holder), (Role::Person, &participant.person_number)];
         if let Some(fault) = texts.iter().find_map(|(role, text)| fits(layout, *role, text).err()) {
             return self.hold_unsendable(&format!("{fault}: mend the roster, or choose another bank"), out);
@@ -252,7 +254,7 @@ impl Person<'_> {
             id: self.dossier.id,
             version: plan.latest().number,
             terms,
-            attempt: plan.attempts + 1,
+            attempt: plan.next_attempt(),
             account: account.text().to_owned(),
             holder: holder.to_owned(),
             person: participant.person_number.clone(),
@@ -273,6 +275,14 @@ impl Person<'_> {
             turns_limit: None,
         });
     }
+}
+
+/// The holder's name as the bank has it; where the bank's charset cannot say it, the participant's own name if that
+/// is the same after folding (R17).
+fn holder<'p>(layout: &Layout, participant: &'p Participant) -> &'p str {
+    let named = participant.account_name.as_deref().unwrap_or(&participant.name);
+    let sendable = |name| fits(layout, Role::Name, name).is_ok();
+    if !sendable(named) && same_name(named, &participant.name) { &participant.name } else { named }
 }
 
 /// R8a: districts for which an expected list of the recognition year has not been accepted.

@@ -58,6 +58,17 @@ pub enum Ended {
     Duplicate,
     /// Refused whole: nothing changed.
     Quarantined(Vec<Finding>),
+    /// A proper prefix of a sound file: more may come.
+    Incomplete,
+}
+
+/// What becomes of a file that is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It is left where it is: its sender may go on.
+    Left,
+    /// It had its time: quarantine.
+    Over,
 }
 
 /// A file while it is being taken.
@@ -80,6 +91,7 @@ impl Taking<'_> {
         ended: Option<&Ended>,
         also: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<()>,
     ) -> Step<Applied> {
+        self.bureau.pulse.go_on()?;
         let mut number = self.number;
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let book = changes.book_version;
@@ -109,6 +121,7 @@ impl Taking<'_> {
         order: &Order,
         work: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<Ended>,
     ) -> Step<Ended> {
+        self.bureau.pulse.go_on()?;
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let known = self.number;
         let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
@@ -131,6 +144,7 @@ impl Taking<'_> {
         order: &Order,
         work: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<()>,
     ) -> Step<()> {
+        self.bureau.pulse.go_on()?;
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let known = self.number;
         let arrived = &self.arrived;
@@ -182,6 +196,7 @@ fn receipt(arrived: &Arrived, sender: &Sender, file: i64, ended: &Ended) -> Rece
         }
         Ended::Duplicate => (FileState::Duplicate, 0, 0, Vec::new(), vec!["内容与已处理的文件相同".to_owned()]),
         Ended::Quarantined(findings) => (FileState::Quarantined, 0, 0, findings.clone(), Vec::new()),
+        Ended::Incomplete => (FileState::Quarantined, 0, 0, vec![incomplete()], Vec::new()),
     };
     Receipt {
         file,
@@ -197,23 +212,37 @@ fn receipt(arrived: &Arrived, sender: &Sender, file: i64, ended: &Ended) -> Rece
     }
 }
 
-/// Takes one file that lies in the spool. `kind` holds it to one kind of table.
+/// A drop file in the spool, and what is known of it before it is opened.
+#[derive(Debug)]
+pub struct Spool<'a> {
+    /// The private copy.
+    pub copy: Spooled,
+    /// Its name.
+    pub name: &'a OsStr,
+    /// Who sent it.
+    pub from: Sender,
+    /// Its control file, where the layout has one and it is there.
+    pub control: Option<Control>,
+    /// The layout wants a control file and there is none, or the other way round.
+    pub is_half: bool,
+}
+
+/// Takes one file that lies in the spool. `kind` holds it to one kind of table. `None`: it is not whole, and is left.
 pub fn take(
     bureau: &mut Bureau,
-    spooled: &Spooled,
-    name: &OsStr,
-    from: Sender,
-    control: Option<Control>,
+    spool: Spool<'_>,
     kind: Option<TableKind>,
+    patience: Patience,
     order: &Order,
-) -> Step<Receipt> {
+) -> Step<Option<Receipt>> {
+    let Spool { copy, name, from, control, is_half } = spool;
     let shown = crate::transport::escaped(name);
     let given = Given {
         name: shown.clone(),
         from: from.clone(),
-        path: spooled.path.clone(),
-        sha256: spooled.sha256,
-        size: spooled.size,
+        path: copy.path.clone(),
+        sha256: copy.sha256,
+        size: copy.size,
         control,
     };
     let table = match &from {
@@ -230,22 +259,36 @@ pub fn take(
         kind: kind_word.to_owned(),
         sender: from.text(),
         on: order.today(),
-        sha256: spooled.sha256,
-        size: spooled.size,
-        archived: kept_at(spooled, order, name),
+        sha256: copy.sha256,
+        size: copy.size,
+        archived: kept_at(&copy, order, name),
     };
-    let known = files::known(bureau.store.connection(), &arrived.sender, kind_word, &spooled.sha256)?;
+    let known = files::known(bureau.store.connection(), &arrived.sender, kind_word, &copy.sha256)?;
     let claimed = known.filter(|(_, state)| *state == FileState::Claimed).map(|(number, _)| number);
     let before = known.is_some_and(|(_, state)| state == FileState::Processed);
     let mut taking = Taking { bureau, arrived, sender: from.clone(), number: claimed };
-    let ended = decide(&mut taking, &given, table, before, order)?;
-    if matches!(ended, Ended::Duplicate | Ended::Quarantined(_)) {
+    let ended = if is_half { Ended::Incomplete } else { decide(&mut taking, &given, table, before, order)? };
+    if matches!(ended, Ended::Incomplete) && patience == Patience::Left {
+        return Ok(None);
+    }
+    if matches!(ended, Ended::Duplicate | Ended::Quarantined(_) | Ended::Incomplete) {
         taking.write(order, |_, _| Ok(ended.clone()))?;
     }
     let receipt = receipt(&taking.arrived, &from, taking.number(), &ended);
-    keep(&taking.bureau.config.state, spooled, order, name, receipt.state)?;
+    keep(&taking.bureau.config.state, &copy, order, name, receipt.state)?;
     flush_outbox(bureau)?;
-    Ok(receipt)
+    Ok(Some(receipt))
+}
+
+fn incomplete() -> Finding {
+    Finding {
+        code: "incomplete",
+        expected: "a whole file, and its control file where the layout has one".to_owned(),
+        found: "the beginning of one, or one of the two".to_owned(),
+        message_zh: "文件不完整，或缺少配对的控制文件（数据文件）".to_owned(),
+        action_zh: "请重新投递完整的文件".to_owned(),
+        ..Finding::default()
+    }
 }
 
 fn decide(
@@ -321,6 +364,26 @@ fn keep(state: &Path, spooled: &Spooled, order: &Order, name: &OsStr, ended: Fil
         place::quarantine(spooled, state, order.today(), name)?;
     } else {
         place::archive(spooled, state, order.today(), name)?;
+    }
+    Ok(())
+}
+
+/// Copies of files whose end was committed before a crash, and which were not put away yet. What has no end yet stays:
+/// its source lies in an inbox still.
+pub fn put_away(bureau: &Bureau, spool: &Path) -> Step<()> {
+    let failed = |source| crate::transport::Error::io(spool, "list the spool", source);
+    let entries = match std::fs::read_dir(spool) {
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let Some(sha256) = entry.file_name().to_str().and_then(crate::transport::unhex) else { continue };
+        let Some((state, archived)) = files::ended(bureau.store.connection(), &sha256)? else { continue };
+        let size = entry.metadata().map_err(failed)?.len();
+        let copy = Spooled { path: entry.path(), sha256, size };
+        let is_quarantined = state == FileState::Quarantined;
+        place::put_back(&copy, &bureau.config.state, if is_quarantined { "quarantine" } else { "archive" }, &archived)?;
     }
     Ok(())
 }

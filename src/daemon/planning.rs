@@ -70,6 +70,7 @@ pub fn carry_out(
     let mut report = PlanReport::default();
     let mut done = 0;
     for keys in stretches(bureau.store.connection())? {
+        bureau.pulse.go_on()?;
         let (policy, year) = match bureau.config.policies.of(fee_year) {
             Some(found) => found,
             None => return refuse(format!("no policy has the fee year {fee_year}")),
@@ -77,7 +78,7 @@ pub fn carry_out(
         let act = order.act("plan", fee_year.to_string(), bureau.config.digest);
         let people = bureau.store.transact(&act, |txn| {
             let mut changes = Changeset::default();
-            let dossiers = book::dossiers(txn.connection(), keys, fee_year)?;
+            let dossiers = book::dossiers(txn.connection(), keys, fee_year, book::Whom::All)?;
             for dossier in &dossiers {
                 report.count(&planning::plan(policy, year, dossier, false, order.today(), &mut changes));
             }
@@ -96,9 +97,10 @@ pub fn rehearse(bureau: &mut Bureau, fee_year: FeeYear, today: Date) -> Step<(Pl
     let mut report = PlanReport::default();
     let mut hash = Sha256::new();
     for keys in stretches(bureau.store.connection())? {
+        bureau.pulse.go_on()?;
         let (policy, year) = bureau.policy(fee_year)?;
         let mut changes = Changeset::default();
-        for dossier in book::dossiers(bureau.store.connection(), keys, fee_year)? {
+        for dossier in book::dossiers(bureau.store.connection(), keys, fee_year, book::Whom::All)? {
             report.count(&planning::plan(policy, year, &dossier, false, today, &mut changes));
         }
         report.exceptions += changes.opened.len() as u64;

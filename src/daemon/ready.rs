@@ -19,6 +19,11 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
+/// Not ready yet, and at work: systemd waits for so long from now on.
+pub fn starting(longer: Duration) {
+    tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(longer.as_micros()).unwrap_or(u32::MAX))]);
+}
+
 /// No more work is taken; what has begun is finished.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);

@@ -4,6 +4,7 @@ use crate::daemon::bureau::{Order, Step};
 use crate::daemon::intake::{Ended, Given, Taking};
 use crate::daemon::releasing::delivery_exception;
 use crate::domain::exception::Class;
+use crate::domain::ids::BatchNumber;
 use crate::domain::participant::BankNumber;
 use crate::domain::returns::FileAnswer;
 use crate::format::decode::decode;
@@ -38,7 +39,7 @@ pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Or
     let layout = taking.bureau.layouts[&bank].clone();
     let sound = match read(taking, &layout, bank, given)? {
         Ok(sound) => sound,
-        Err(findings) => return Ok(Ended::Quarantined(findings)),
+        Err(ended) => return Ok(ended),
     };
     let events = open_batch(sound.batch.state, &sound.file);
     if sound.file.answer != Some(FileAnswer::Accepted) {
@@ -47,25 +48,31 @@ pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Or
     accept(taking, bank, sound, order)
 }
 
-/// Decode, validate, match: no writes.
-fn read(taking: &Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -> Step<Result<Sound, Vec<Finding>>> {
+/// Decode, validate, match: no writes. What cannot be accepted comes back as the end of the file.
+fn read(taking: &Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -> Step<Result<Sound, Ended>> {
+    let quarantined = |findings| Ok(Err(Ended::Quarantined(findings)));
     let Some((FileKind::Return, parts)) = layout.recognise(&given.name) else {
-        return Ok(Err(vec![wrong_name(&given.name)]));
+        return quarantined(vec![wrong_name(&given.name)]);
     };
     let request = layout.sibling(&given.name, FileKind::Request, None).unwrap_or_default();
     let stored = files::batch_of_file(taking.bureau.store.connection(), bank.0, &request)?;
-    let Some((batch_id, batch)) = stored else { return Ok(Err(vec![unknown_batch(&given.name)])) };
     let control = match &given.control {
         Some(control) => decode(layout, FileKind::ReturnControl, &control.bytes, None, &mut |_| {}),
         None => None,
     };
     let algorithm = control.as_ref().and_then(Decoded::asked_digest);
-    let Some((mut file, mut decoded)) = read_rows(layout, &batch, algorithm, &given.path)? else {
-        return Ok(Err(vec![wrong_name(&given.name)]));
+    // Without a batch no row is ours, but whether the file is whole can still be seen.
+    let number = stored.as_ref().map_or(BatchNumber::from_value(0), |(_, batch)| batch.number);
+    let Some((mut file, mut decoded)) = read_rows(layout, number, algorithm, &given.path)? else {
+        return quarantined(vec![wrong_name(&given.name)]);
     };
     if let Some(control) = &control {
         decoded.check_control(control, &given.name);
     }
+    if decoded.is_incomplete() || control.as_ref().is_some_and(Decoded::is_incomplete) {
+        return Ok(Err(Ended::Incomplete));
+    }
+    let Some((batch_id, batch)) = stored else { return quarantined(vec![unknown_batch(&given.name)]) };
     let mut findings: Vec<Finding> = control.iter().flat_map(|control| &control.defects).map(Finding::from).collect();
     findings.extend(decoded.defects.iter().map(Finding::from));
     let header = &taking.bureau.bank(bank)?.header;
@@ -77,17 +84,17 @@ fn read(taking: &Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -
             return Ok(Ok(Sound { batch_id, batch, file, matched }));
         }
     }
-    Ok(Err(findings))
+    quarantined(findings)
 }
 
 /// Reads the private copy slice by slice: memory grows with the rows, never with the bytes.
 fn read_rows<'l>(
     layout: &'l Layout,
-    batch: &BatchLine,
+    batch: BatchNumber,
     digest: Option<Algorithm>,
     path: &Path,
 ) -> Step<Option<(ReturnFile, Decoded<'l>)>> {
-    let Some(mut reader) = ReturnReader::new(layout, batch.number, digest) else { return Ok(None) };
+    let Some(mut reader) = ReturnReader::new(layout, batch, digest) else { return Ok(None) };
     let failed = |source| crate::transport::Error::io(path, "read", source);
     let mut file = File::open(path).map_err(failed)?;
     let mut slice = vec![0; 1 << 20];

@@ -54,11 +54,11 @@ enum Stage {
 impl<'l> Decoder<'l> {
     /// A decoder of one kind of file; `None` where the layout has no such file.
     ///
-    /// `digest`: compute this digest over the file's own range on the way. `None` where the file has none, or where
-    /// it is computed elsewhere and given to [`Decoder::finish_with`]; [`FileLayout::own_digest`] and
-    /// [`FileLayout::digest_range`] say which.
+    /// The digest that the file holds over itself is computed on the way. `digest` asks for one where the file holds
+    /// none: that of a data file with a control file, see [`Decoded::asked_digest`].
     pub fn new(layout: &'l Layout, kind: FileKind, digest: Option<Algorithm>) -> Option<Decoder<'l>> {
         let file = layout.file(kind)?;
+        let digest = digest.or(file.own_digest());
         let starts_with_rows = file.records[0].kind == RecordKind::Detail;
         Some(Decoder {
             layout,
@@ -73,12 +73,18 @@ impl<'l> Decoder<'l> {
             next_sequence: Some(1),
             totals: Totals::default(),
             is_spoiled: false,
-            algorithm: digest.or(file.own_digest()),
+            algorithm: digest,
             hasher: digest.map(Hasher::new),
             header: None,
             trailer: None,
             defects: Defects::default(),
         })
+    }
+
+    /// Leaves the digest to the caller, who computes it over [`FileLayout::digest_range`], on another thread perhaps,
+    /// and gives it to [`Decoder::finish_with`]. Without that it is not compared.
+    pub fn digest_elsewhere(self) -> Decoder<'l> {
+        Decoder { hasher: None, ..self }
     }
 
     /// Reads the next bytes; `visit` gets every record of the right length, in order.
@@ -507,7 +513,7 @@ const END_MARK: &[u8] = b"\x1A";
 /// How much longer than the longest record a line may be and still be named with its length.
 const SLACK: usize = 1_024;
 
-/// Reads a whole file in memory. The digest of the layout, or that which the control file asks for, is computed.
+/// Reads a whole file in memory; see [`Decoder::new`].
 pub fn decode<'l>(
     layout: &'l Layout,
     kind: FileKind,
@@ -515,7 +521,6 @@ pub fn decode<'l>(
     digest: Option<Algorithm>,
     visit: &mut impl FnMut(&Record<'_>),
 ) -> Option<Decoded<'l>> {
-    let digest = digest.or(layout.file(kind)?.own_digest());
     let mut decoder = Decoder::new(layout, kind, digest)?;
     decoder.feed(bytes, visit);
     Some(decoder.finish())

@@ -143,10 +143,14 @@ impl Defect {
     }
 
     /// Whether the file still says what it says: reported, but no reason to refuse it. Everything about amounts,
-    /// counts, records and digests is a reason; a name cut by the bank or a day that does not exist is its row's
-    /// own affair.
+    /// counts, records and digests is a reason; a name cut by the bank, an echo it left out or a day that does not
+    /// exist is its row's own affair.
     pub fn is_flag(&self) -> bool {
-        matches!(&self.kind, DefectKind::Field(fault) if fault.is_flag())
+        match &self.kind {
+            DefectKind::Field(Fault::Empty | Fault::NotLeft | Fault::Ascii(_)) => self.is_personal,
+            DefectKind::Field(fault) => fault.is_flag(),
+            _ => false,
+        }
     }
 
     /// Whether it points into the control file, not the data file it was found with.
@@ -195,7 +199,7 @@ impl Defect {
             DefectKind::UnknownRecord => "a record of this file".to_owned(),
             DefectKind::NoHeader => "the header".to_owned(),
             DefectKind::HeaderTwice => "one header".to_owned(),
-            DefectKind::AfterTrailer => "nothing after the trailer".to_owned(),
+            DefectKind::AfterTrailer => "nothing after the last record".to_owned(),
             DefectKind::Cut => "the rest of the file".to_owned(),
             DefectKind::EmptyFile => "at least one row".to_owned(),
             DefectKind::Sequence(expected) => format!("the number {expected}"),
@@ -299,7 +303,7 @@ impl Defect {
             DefectKind::Digest { .. } => "文件在传输中可能被改动，请银行重新发送",
             DefectKind::Total { .. } | DefectKind::Sequence(_) => "请银行核对明细与总数后重新发送",
             DefectKind::Control { .. } => "请银行核对控制文件与数据文件后一并重新发送",
-            DefectKind::Field(fault) if fault.is_flag() => "请核对该笔，必要时向银行查询",
+            _ if self.is_flag() => "请核对该笔，必要时向银行查询",
             _ => "请银行按约定版式重新生成文件",
         }
     }

@@ -156,6 +156,30 @@ pub fn fits(layout: &Layout, role: Role, value: &str) -> Result<(), FieldFault> 
     field.fits(value, layout.charset).map_err(|fault| FieldFault::new(field, fault))
 }
 
+/// What `[bank.header]` lacks or has wrong for the files of a layout: everything at once.
+pub fn check_bank(layout: &Layout, bank: &BTreeMap<String, String>) -> Vec<EncodeError> {
+    let mut faults = Vec::new();
+    for record in layout.file(FileKind::Request).iter().flat_map(|file| &file.records) {
+        for field in &record.fields {
+            let Some(key) = &field.bank else { continue };
+            match bank.get(key) {
+                None => faults.push(EncodeError::NoBankValue { layout: layout.key.clone(), key: key.clone() }),
+                Some(value) => {
+                    let fits = field.fits(value, layout.charset);
+                    faults.extend(fits.err().map(|fault| field_error(record, 1, field, fault)));
+                }
+            }
+        }
+    }
+    let width = layout.file(FileKind::Request).and_then(|file| file.name.agency_width());
+    let agency = bank.get("agency").map(String::as_str).unwrap_or_default();
+    if let Some(width) = width.filter(|width| *width != agency.len() || !agency.is_ascii()) {
+        let key = format!("agency of {width} characters for file names");
+        faults.push(EncodeError::NoBankValue { layout: layout.key.clone(), key });
+    }
+    faults
+}
+
 /// Writes one request, row by row, without an allocation per row. The caller moves the bytes and may compute the
 /// digest on another thread; [`write_request`] does both in one call.
 #[derive(Debug)]
@@ -422,8 +446,9 @@ fn put(slot: Slot, row: &Row<'_>, field: &mut [u8], charset: Charset) -> Result<
 }
 
 fn put_ascii(text: &[u8], field: &mut [u8]) -> Result<(), Fault> {
-    if let Some(at) = text.iter().position(|b| !(b' '..=b'~').contains(b)) {
-        return Err(Fault::Ascii(at));
+    let outside = text.iter().fold(0, |outside, b| outside | b.wrapping_sub(b' ').saturating_sub(b'~' - b' '));
+    if outside > 0 {
+        return Err(Fault::Ascii(text.iter().position(|b| !(b' '..=b'~').contains(b)).unwrap_or_default()));
     }
     field.get_mut(..text.len()).ok_or(Fault::TooLong(text.len()))?.copy_from_slice(text);
     Ok(())

@@ -1,7 +1,7 @@
 //! One field: how its bytes are judged, read and written, side by side for every kind.
 //!
-//! A record is judged twice over. [`FieldLayout::ranges`] gives each byte a range, and the ranges of a whole record are
-//! compared in one sweep; a [`Check`] then proves what ranges cannot. Only where one of them says no does
+//! A record is judged twice over. `ranges` gives each byte a range, and the ranges of a whole record are
+//! compared in one sweep; a `Check` then proves what ranges cannot. Only where one of them says no does
 //! [`FieldLayout::fault`] look again, slowly, to name the fault.
 
 use crate::domain::ids::{IdFault, IdNumber};
@@ -462,13 +462,31 @@ fn id_fault(field: &[u8]) -> Option<Fault> {
 }
 
 /// Digits over the whole field, zeros on the left.
-pub(super) fn put_digits(mut value: u64, field: &mut [u8]) -> Result<(), Fault> {
-    for place in field.iter_mut().rev() {
-        *place = b'0' + (value % 10) as u8;
-        value /= 10;
+#[inline]
+pub(super) fn put_digits(value: u64, field: &mut [u8]) -> Result<(), Fault> {
+    let mut rest = value;
+    let (head, pairs) = field.split_at_mut(field.len() % 2);
+    for pair in pairs.chunks_exact_mut(2).rev() {
+        pair.copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
     }
-    if value == 0 { Ok(()) } else { Err(Fault::TooLong(field.len() + value.ilog10() as usize + 1)) }
+    for place in head {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    if rest == 0 { Ok(()) } else { Err(Fault::TooLong(value.ilog10() as usize + 1)) }
 }
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    pairs
+};
 
 fn write_number(value: &str, field: &mut [u8]) -> Result<(), Fault> {
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {

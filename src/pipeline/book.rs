@@ -71,6 +71,18 @@ pub struct InstructionBook {
     pub state: InstructionState,
     /// Debit date of its batch.
     pub debit_on: Date,
+    /// 1, 2, 3 …
+    pub attempt: u32,
+}
+
+impl PlanBook {
+    /// Number of the next attempt: an instruction that was cancelled was none.
+    pub fn next_attempt(&self) -> u32 {
+        self.instruction.as_ref().map_or(1, |newest| match newest.state {
+            InstructionState::Cancelled => newest.attempt,
+            _ => newest.attempt + 1,
+        })
+    }
 }
 
 /// The standing posting that credited `personal/own` (or the deemed part alone).

@@ -86,7 +86,8 @@ struct Collector<'l> {
 
 impl Collector<'_> {
     fn take(&mut self, record: &Record<'_>) {
-        if record.kind() != RecordKind::Detail || !record.is_sound() {
+        // Flagged rows count too: an unsound file is refused whole, so what is left can at most not agree with us.
+        if record.kind() != RecordKind::Detail {
             return;
         }
         let line = u32::try_from(record.line()).unwrap_or(u32::MAX);

@@ -304,10 +304,14 @@ pub fn may_ask(
     if dossier.open.iter().any(|open| terms.own().is_positive() || open.amount != Money::ZERO) {
         return Err(NotAsked::Blocked);
     }
-    if !is_final_sweep && plan.attempts >= policy.attempts {
-        return Err(NotAsked::Attempts);
-    }
-    Ok(terms)
+    let spent = if is_final_sweep { was_swept(plan, year) } else { plan.attempts >= policy.attempts };
+    if spent { Err(NotAsked::Attempts) } else { Ok(terms) }
+}
+
+/// R13: there is one final sweep: who was asked after the deposit deadline is not asked again.
+fn was_swept(plan: &PlanBook, year: &YearTerms) -> bool {
+    let newest = plan.instruction.as_ref().filter(|instruction| instruction.state != InstructionState::Cancelled);
+    newest.is_some_and(|instruction| instruction.debit_on > year.deposit_until)
 }
 
 /// The plan ends because our rule says no (R6 at the debit date).

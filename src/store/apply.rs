@@ -36,23 +36,16 @@ impl Store {
         }
         let applied = self.transact(act, |txn| {
             if txn.seq as u64 != book_version + 1 {
-                return Err(stale());
+                return Err(Error::Stale);
             }
             work(txn)
         });
         match applied {
             Ok(()) => Ok(Applied::New),
-            Err(Error::Broken(reason)) if reason == STALE => Ok(Applied::Stale),
+            Err(Error::Stale) => Ok(Applied::Stale),
             Err(error) => Err(error),
         }
     }
-}
-
-const STALE: &str = "stale";
-
-/// Rolls the transaction back by the only way out that it has.
-fn stale() -> Error {
-    Error::Broken(STALE.to_owned())
 }
 
 /// A posting with its stored number.

@@ -126,7 +126,7 @@ pub fn closed_months(conn: &Connection) -> Result<BTreeSet<Month>> {
 
 /// Everything of one participant and fee year.
 pub fn dossier(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Dossier> {
-    let mut found = dossiers(conn, id.key()..=id.key(), fee_year)?;
+    let mut found = dossiers(conn, id.key()..=id.key(), fee_year, Whom::All)?;
     Ok(found.pop().unwrap_or_else(|| empty(id, fee_year)))
 }
 
@@ -144,59 +144,86 @@ fn empty(id: IdNumber, fee_year: FeeYear) -> Dossier {
     }
 }
 
-/// Everything of every participant whose key is in `keys`, in their order: five range reads, whatever their number.
-pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear) -> Result<Vec<Dossier>> {
+/// Whom to read of a stretch of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Everybody.
+    All,
+    /// Those who may be asked: their plan of the year is `planned`.
+    Planned,
+}
+
+impl Whom {
+    /// Narrows a range read; `?3` is the fee year.
+    fn narrow(self, sql: &str, key: &str) -> String {
+        match self {
+            Whom::All => format!("{sql} AND ?3 > 0"),
+            Whom::Planned => format!(
+                "{sql} AND {key} IN (SELECT participant FROM plan
+                 WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3 AND state = 0)"
+            ),
+        }
+    }
+}
+
+/// Everything of every participant whose key is in `keys`, in their order: a few range reads, whatever their number.
+pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear, whom: Whom) -> Result<Vec<Dossier>> {
     let (low, high) = (*keys.start(), *keys.end());
+    let range = (low, high, fee_year);
     let mut all = BTreeMap::new();
-    read_people(conn, low, high, fee_year, &mut all)?;
-    read_plans(conn, low, high, fee_year, &mut all)?;
-    read_open(conn, low, high, fee_year, &mut all)?;
+    read_people(conn, range, whom, &mut all)?;
+    read_plans(conn, range, whom, &mut all)?;
+    read_open(conn, range, whom, &mut all)?;
     Ok(all.into_values().collect())
 }
 
 /// What roster and lists say of one participant, without plans and exceptions.
 pub fn person(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Dossier> {
     let mut found = BTreeMap::new();
-    read_people(conn, id.key(), id.key(), fee_year, &mut found)?;
+    read_people(conn, (id.key(), id.key(), fee_year), Whom::All, &mut found)?;
     Ok(found.remove(&id.key()).unwrap_or_else(|| empty(id, fee_year)))
 }
 
 fn read_people(
     conn: &Connection,
-    low: i64,
-    high: i64,
-    fee_year: FeeYear,
+    (low, high, fee_year): (i64, i64, FeeYear),
+    whom: Whom,
     all: &mut BTreeMap<i64, Dossier>,
 ) -> Result<()> {
     let entry = |all: &mut BTreeMap<i64, Dossier>, key: i64, work: &mut dyn FnMut(&mut Dossier)| {
         work(all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)));
     };
-    let mut statement = conn.prepare_cached(
+    let range = |sql: &str, key: &str| conn.prepare_cached(&whom.narrow(sql, key));
+    let mut statement = range(
         "SELECT id, name, district, tier, bank, bank_text, account, account_name, status, status_since, town, village,
                 person_number FROM participant WHERE id BETWEEN ?1 AND ?2",
+        "id",
     )?;
-    let mut rows = statement.query((low, high))?;
+    let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
         let participant = participant(row)?;
         entry(all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
     }
-    let mut statement = conn.prepare_cached(
+    let mut statement = range(
         "SELECT participant, payer, district, category, year, name FROM recognition WHERE participant BETWEEN ?1 AND ?2",
+        "participant",
     )?;
-    let mut rows = statement.query((low, high))?;
+    let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
         let recognition = recognition(row)?;
         entry(all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
     }
-    let mut statement =
-        conn.prepare_cached("SELECT DISTINCT participant FROM recognition_change WHERE participant BETWEEN ?1 AND ?2")?;
-    let mut rows = statement.query((low, high))?;
+    let mut statement = range(
+        "SELECT DISTINCT participant FROM recognition_change WHERE participant BETWEEN ?1 AND ?2",
+        "participant",
+    )?;
+    let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
         entry(all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
     }
     let mut statement =
-        conn.prepare_cached("SELECT participant, class, name FROM confirmation WHERE participant BETWEEN ?1 AND ?2")?;
-    let mut rows = statement.query((low, high))?;
+        range("SELECT participant, class, name FROM confirmation WHERE participant BETWEEN ?1 AND ?2", "participant")?;
+    let mut rows = statement.query((low, high, fee_year))?;
     while let Some(row) = rows.next()? {
         let (class, name): (String, String) = (row.get(1)?, row.get(2)?);
         let is_name = class == Class::NameDiffers.word();
@@ -209,18 +236,20 @@ fn read_people(
 
 fn read_plans(
     conn: &Connection,
-    low: i64,
-    high: i64,
-    fee_year: FeeYear,
+    range: (i64, i64, FeeYear),
+    whom: Whom,
     all: &mut BTreeMap<i64, Dossier>,
 ) -> Result<()> {
-    let mut statement = conn.prepare_cached(
-        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on
+    let fee_year = range.2;
+    let mut statement = conn.prepare_cached(&whom.narrow(
+        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on, i.attempt
          FROM plan_now p LEFT JOIN instruction_state s ON s.id = p.instruction
+         LEFT JOIN instruction i ON i.id = p.instruction
          LEFT JOIN batch b ON b.id = p.instruction >> 27
          WHERE p.participant BETWEEN ?1 AND ?2 AND p.fee_year = ?3",
-    )?;
-    let mut rows = statement.query((low, high, fee_year))?;
+        "p.participant",
+    ))?;
+    let mut rows = statement.query(range)?;
     while let Some(row) = rows.next()? {
         let key: i64 = row.get(0)?;
         let state = words::plan_state(row.get(1)?);
@@ -229,6 +258,7 @@ fn read_plans(
                 number: number(row.get::<_, i64>(5)?, id),
                 state: words::instruction_state(row.get(4)?),
                 debit_on: date(row.get(6)?),
+                attempt: row.get(7)?,
             }),
             None => None,
         };
@@ -236,11 +266,12 @@ fn read_plans(
         let plan = PlanBook { state, versions: Vec::new(), instruction, attempts: row.get(2)?, paid };
         all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)).plan = Some(plan);
     }
-    let mut statement = conn.prepare_cached(
+    let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT participant, version, from_day, tier, government, payer, category, district, refusal
          FROM plan_version WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3",
-    )?;
-    let mut rows = statement.query((low, high, fee_year))?;
+        "participant",
+    ))?;
+    let mut rows = statement.query(range)?;
     while let Some(row) = rows.next()? {
         let version = plan_version(row)?;
         if let Some(plan) = all.get_mut(&row.get(0)?).and_then(|dossier| dossier.plan.as_mut()) {
@@ -282,18 +313,19 @@ fn paid(conn: &Connection, participant: i64, fee_year: FeeYear, instruction: Opt
 
 fn read_open(
     conn: &Connection,
-    low: i64,
-    high: i64,
-    fee_year: FeeYear,
+    range: (i64, i64, FeeYear),
+    whom: Whom,
     all: &mut BTreeMap<i64, Dossier>,
 ) -> Result<()> {
-    let mut statement = conn.prepare_cached(
+    let fee_year = range.2;
+    let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT x.participant, x.id, x.class, x.amount, p.booked_on, x.instruction, b.number
          FROM exception x INDEXED BY exception_open LEFT JOIN posting p ON p.id = x.posting
          LEFT JOIN batch b ON b.id = x.instruction >> 27
          WHERE x.participant BETWEEN ?1 AND ?2 AND x.resolved = 0 AND (x.fee_year = ?3 OR x.fee_year IS NULL)",
-    )?;
-    let mut rows = statement.query((low, high, fee_year))?;
+        "x.participant",
+    ))?;
+    let mut rows = statement.query(range)?;
     while let Some(row) = rows.next()? {
         let open = open_exception(row)?;
         let key: i64 = row.get(0)?;

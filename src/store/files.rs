@@ -83,6 +83,15 @@ pub fn known(conn: &Connection, sender: &str, kind: &str, sha256: &[u8; 32]) -> 
     Ok(found.optional()?.map(|(id, state)| (id, FileState::ALL[usize::from(state)].0)))
 }
 
+/// How the newest file of these bytes ended, and where its bytes are kept.
+pub fn ended(conn: &Connection, sha256: &[u8; 32]) -> Result<Option<(FileState, String)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state, archived FROM file WHERE sha256 = ?1 AND state IN (2, 3, 4) ORDER BY id DESC LIMIT 1",
+    )?;
+    let found = statement.query_row([&sha256[..]], |row| Ok((row.get::<_, u8>(0)?, row.get(1)?)));
+    Ok(found.optional()?.map(|(state, archived)| (FileState::ALL[usize::from(state)].0, archived)))
+}
+
 /// Digest of the newest processed roster, or of the list version in force in a scope: what a repeat is held against.
 pub fn roster_in_force(conn: &Connection) -> Result<Option<[u8; 32]>> {
     let mut statement = conn

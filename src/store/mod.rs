@@ -9,8 +9,14 @@ pub mod book;
 mod bulk;
 pub mod chain;
 pub mod exceptions;
+pub mod explain;
+pub mod export;
+pub mod facts;
+pub mod figures;
 pub mod files;
+pub mod overview;
 pub mod summary;
+pub mod windows;
 mod words;
 
 pub use apply::{Applied, EX_POST_STATES};
@@ -38,6 +44,9 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The book moved since it was read: [`Store::apply`] answers [`Applied::Stale`].
+    #[error("the book moved since it was read")]
+    Stale,
     /// What is stored contradicts itself.
     #[error("the store contradicts itself: {0}; run `daikou audit`")]
     Broken(String),
@@ -48,6 +57,13 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Engine(rusqlite::Error::SqliteFailure(failure, _))
             if matches!(failure.code, rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+    }
+
+    /// The file itself is unsound, or cannot be written: starting again is the only thing to do.
+    pub fn is_fatal(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
+        matches!(self, Error::Engine(rusqlite::Error::SqliteFailure(failure, _))
+            if matches!(failure.code, DatabaseCorrupt | NotADatabase | ReadOnly | SystemIoFailure))
     }
 
     /// The disk is full: intake stops, reading goes on.

@@ -1,7 +1,7 @@
 //! Enums as stored: their place in the list of words. The order of those lists never changes.
 
 use crate::domain::instruction::{BatchState, InstructionState};
-use crate::domain::ledger::Account;
+use crate::domain::ledger::{Account, Event};
 use crate::domain::participant::{Category, DistrictCode, Payer};
 use crate::domain::plan::PlanState;
 use crate::domain::returns::Outcome;
@@ -20,7 +20,7 @@ macro_rules! stored {
     };
 }
 
-stored!(instruction_state: InstructionState, batch_state: BatchState, plan_state: PlanState, outcome: Outcome, payer: Payer, category: Category);
+stored!(instruction_state: InstructionState, batch_state: BatchState, plan_state: PlanState, outcome: Outcome, payer: Payer, category: Category, event: Event);
 
 /// Accounts and their stored numbers: 1 to 4 are fixed, receivables get the next number when they are first used.
 #[derive(Debug, Default)]

@@ -131,6 +131,29 @@ impl Error {
         }
     }
 
+    /// What went wrong, without the path: names of files are the sender's words, and may say who somebody is.
+    pub fn without_path(&self) -> String {
+        match self {
+            Error::NotAFile { found, .. } => format!("expected a regular file, found {found}"),
+            Error::TooBig { limit, found, .. } => format!("expected at most {limit} bytes, found {found}"),
+            Error::Changed { .. } => "it was written while it was copied".to_owned(),
+            Error::Gone { doing, .. } => format!("cannot {doing}: found nothing there"),
+            Error::Denied { doing, .. } => format!("cannot {doing}: permission denied; check owner, group and mode"),
+            Error::BadName { .. } => "expected a plain file name".to_owned(),
+            Error::Taken { .. } => "other bytes lie under the name already".to_owned(),
+            Error::Held { holder, .. } => format!("process {holder} has it"),
+            Error::NotDurable { source, .. } => format!("cannot bring it to disk: {source}"),
+            Error::Io { doing, source, .. } => format!("cannot {doing}: {source}"),
+        }
+    }
+
+    /// No room is left.
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Error::Io { source, .. } | Error::NotDurable { source, .. }
+            if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// An answer of the kernel, told apart by what can be done about it.
     pub(crate) fn io(path: &Path, doing: &'static str, source: impl Into<io::Error>) -> Error {
         let source = source.into();
@@ -173,6 +196,18 @@ pub fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("a String takes any text");
         text
     })
+}
+
+/// Reads what [`hex`] wrote of a digest.
+pub fn unhex(text: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    if text.len() != 2 * digest.len() || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 /// The SHA-256 of bytes in memory.

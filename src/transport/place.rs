@@ -40,6 +40,15 @@ pub fn quarantine(spooled: &Spooled, state: &Path, date: Date, name: &OsStr) -> 
     keep(spooled, &state.join("quarantine"), date, name)
 }
 
+/// Moves a spooled file to the place below `archive` or `quarantine` that was stored for it before a crash.
+pub fn put_back(spooled: &Spooled, state: &Path, root: &str, place: &str) -> Result<(), Error> {
+    let target = state.join(root).join(place);
+    match target.parent() {
+        Some(folder) => keep_at(spooled, folder, &target).map(|_| ()),
+        None => Err(Error::BadName { path: escaped(place) }),
+    }
+}
+
 /// Puts bytes under `name` into a folder that others read: they see the whole file or none.
 ///
 /// Written under `.<name>.tmp`, brought to disk, renamed without overwriting, read back. The same bytes under that name
@@ -90,25 +99,29 @@ pub fn sanitised(name: &OsStr) -> String {
 /// The digest stands in the name, so two files share a place only if they are one.
 fn keep(spooled: &Spooled, root: &Path, date: Date, name: &OsStr) -> Result<PathBuf, Error> {
     let folder = root.join(format!("{:04}", date.year())).join(format!("{:02}", date.month()));
-    make_folder(&folder)?;
     let target = folder.join(format!("{}-{}", hex(&spooled.sha256), sanitised(name)));
-    if found(&target, &spooled.sha256)? {
-        sync_folder(&folder)?;
+    keep_at(spooled, &folder, &target)
+}
+
+fn keep_at(spooled: &Spooled, folder: &Path, target: &Path) -> Result<PathBuf, Error> {
+    make_folder(folder)?;
+    if found(target, &spooled.sha256)? {
+        sync_folder(folder)?;
         match fs::remove_file(&spooled.path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::io(&spooled.path, "remove", source));
             }
-            _ => return Ok(target),
+            _ => return Ok(target.to_owned()),
         }
     }
     read_only(&spooled.path)?;
-    rustix::fs::renameat_with(CWD, &spooled.path, CWD, &target, RenameFlags::NOREPLACE)
+    rustix::fs::renameat_with(CWD, &spooled.path, CWD, target, RenameFlags::NOREPLACE)
         .map_err(|errno| Error::io(&spooled.path, "move to where it is kept", errno))?;
-    sync_folder(&folder)?;
+    sync_folder(folder)?;
     if let Some(spool) = spooled.path.parent() {
         sync_folder(spool)?;
     }
-    Ok(target)
+    Ok(target.to_owned())
 }
 
 fn read_only(path: &Path) -> Result<(), Error> {

@@ -174,8 +174,7 @@ fn chunks_of_any_size_give_the_same() {
     for (path, layout, kind, bytes) in samples() {
         let seen = |size: usize| {
             let mut rows = Vec::new();
-            let digest = layout.file(kind).unwrap().own_digest();
-            let mut decoder = Decoder::new(&layout, kind, digest).unwrap();
+            let mut decoder = Decoder::new(&layout, kind, None).unwrap();
             let mut visit = |record: &Record<'_>| rows.push((record.line(), record.offset(), record.raw().to_vec()));
             bytes.chunks(size).for_each(|chunk| decoder.feed(chunk, &mut visit));
             let decoded = decoder.finish();
@@ -196,7 +195,7 @@ fn a_digest_from_another_thread_counts_like_our_own() {
     let range = layout.file(kind).unwrap().digest_range(bytes.len() as u64);
     let digest = Algorithm::Sm3.of(&bytes[range.start as usize..range.end as usize]);
     let finish = |digest: String| {
-        let mut decoder = Decoder::new(&layout, kind, None).unwrap();
+        let mut decoder = Decoder::new(&layout, kind, None).unwrap().digest_elsewhere();
         decoder.feed(&bytes, &mut |_| {});
         decoder.finish_with(Some(digest))
     };
@@ -234,6 +233,23 @@ fn what_does_not_fit_is_refused_before_it_is_written() {
     assert_eq!(fault(postal, Role::Account, "99990000000000000000001"), Err(Fault::TooLong(23)));
     assert_eq!(fault(rural, Role::Name, ""), Err(Fault::Empty));
     assert_eq!(fault(city, Role::Person, "anything: this bank has no such field"), Ok(()));
+}
+
+#[test]
+fn what_the_bank_header_lacks_is_named_at_once() {
+    let [_, postal, city] = &shipped()[..] else { panic!("three layouts") };
+    let bank =
+        BTreeMap::from([("agency".to_owned(), "500199000001".to_owned()), ("biz".to_owned(), "1234567".to_owned())]);
+    let told: Vec<String> = encode::check_bank(city, &bank).iter().map(EncodeError::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "header 1: biz: expected at most 6 bytes instead of 7",
+            "[bank.header] has no rtn_days, which the layout city-commercial needs",
+            "[bank.header] has no credit_acct, which the layout city-commercial needs",
+        ]
+    );
+    assert_eq!(encode::check_bank(postal, &bank).len(), 1, "the agency stands in this bank's names with 8 characters");
 }
 
 /// Made-up header values for every layout.

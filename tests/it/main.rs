@@ -2,8 +2,13 @@
 
 mod audit;
 mod bank_files;
+mod bureau;
 mod defects;
+mod docs;
 mod drops;
 mod flow;
 mod layouts;
 mod lifecycles;
+mod running;
+mod tidy;
+mod upload;

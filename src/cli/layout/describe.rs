@@ -1,6 +1,7 @@
 //! `daikou layout describe`: a layout for the bank's desk, as tables.
 
 use super::Result;
+use crate::domain::returns::FileAnswer;
 use crate::format::field::FieldLayout;
 use crate::format::layout::{FileLayout, Layout, RecordLayout};
 use comfy_table::{Table, presets};
@@ -62,9 +63,17 @@ fn write_codes(out: &mut impl Write, layout: &Layout) -> io::Result<()> {
     let mut table = plain_table();
     table.set_header(["code", "answer", "处理说明"]);
     for file in layout.codes.files() {
-        table.add_row([file.code.clone(), format!("{:?}", file.answer).to_lowercase(), file.title.clone()]);
+        table.add_row([file.code.as_str(), answer_word(file.answer), file.title.as_str()]);
     }
     write_table(out, &table)
+}
+
+fn answer_word(answer: FileAnswer) -> &'static str {
+    match answer {
+        FileAnswer::Accepted => "accepted",
+        FileAnswer::DuplicateBatch => "duplicate-batch",
+        FileAnswer::Rejected => "rejected",
+    }
 }
 
 fn plain_table() -> Table {

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 ///
 /// `now` is the business date and time: it decides which files should have reached a final state.
 pub fn audit(bureau: &Bureau, now: DateTime) -> Step<Vec<Check>> {
-    let Bureau { config, layouts, store } = bureau;
+    let Bureau { config, layouts, store, .. } = bureau;
     let mut checks = store.read(|tx| {
         let mut checks = prove(tx)?;
         checks.push(Check { id: "I7", offender: requests::rederive(tx, config, layouts)? });

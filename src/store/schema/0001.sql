@@ -220,6 +220,10 @@ CREATE TABLE posting_key (                  -- identity of the postings whose nu
     line        INTEGER
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX posting_key_plan ON posting_key (participant, fee_year);
+CREATE INDEX posting_key_undoes ON posting_key (undoes) WHERE undoes IS NOT NULL;
+CREATE INDEX posting_key_instruction ON posting_key (instruction) WHERE instruction IS NOT NULL;
+
 CREATE TABLE ex_post (                      -- due to the person, never in the ledger (R14)
     participant INTEGER NOT NULL,
     fee_year    INTEGER NOT NULL,

@@ -1,0 +1,134 @@
+//! `daikou explain`: everything about one person, instruction, batch, file or posting.
+
+use crate::cli::export::bank_keys;
+use crate::cli::facts::{all_as_json, as_lines};
+use crate::cli::out::say;
+use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::bureau::{Bureau, StepError};
+use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
+use crate::store::explain::{self, Chain, Lookup};
+use crate::store::facts::Facts;
+use rusqlite::Connection;
+use serde_json::{Map, json};
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// Identity number, instruction (24 digits), batch (16), file (`file 12`, name or digest), posting (`ret:…`, `pay:…`)
+    #[arg(value_name = "ID", required = true)]
+    id: Vec<String>,
+}
+
+/// What a text asks about.
+#[derive(Debug, PartialEq, Eq)]
+enum Subject {
+    Person(IdNumber),
+    Instruction(InstructionNumber),
+    Batch(BatchNumber),
+    Posting(String),
+    File(i64),
+    Named(String),
+}
+
+impl Subject {
+    /// By its shape: no two of them look alike.
+    fn parse(text: &str) -> Subject {
+        let text = text.trim();
+        let number = text.strip_prefix("file").unwrap_or(text).trim();
+        if let Some(number) = InstructionNumber::parse(text) {
+            Subject::Instruction(number)
+        } else if let Some(number) = BatchNumber::parse(text) {
+            Subject::Batch(number)
+        } else if let Ok(parsed) = IdNumber::parse(text) {
+            Subject::Person(parsed.id)
+        } else if let (1..=9, Ok(id)) = (number.len(), number.parse()) {
+            Subject::File(id)
+        } else if text.contains(':') {
+            Subject::Posting(text.to_owned())
+        } else {
+            Subject::Named(text.to_owned())
+        }
+    }
+
+    /// Kind of thing, for machines.
+    fn word(&self) -> &'static str {
+        match self {
+            Subject::Person(_) => "person",
+            Subject::Instruction(_) => "instruction",
+            Subject::Batch(_) => "batch",
+            Subject::Posting(_) => "posting",
+            Subject::File(_) | Subject::Named(_) => "file",
+        }
+    }
+}
+
+/// Runs `explain`.
+pub fn run(args: &ExplainArgs, context: &Context) -> Ran {
+    let text = args.id.join(" ");
+    let bureau = context.open()?;
+    let subject = named(Subject::parse(&text), &bureau)?;
+    let Some(tables) = tables(&subject, &bureau)? else {
+        return Err(StepError::Refused(format!("{text} is not known here")).into());
+    };
+    if context.json {
+        let head = Map::from_iter([("kind".to_owned(), json!(subject.word()))]);
+        context.print_json(&all_as_json(head, &tables));
+    } else {
+        let shown: Vec<String> = tables.iter().filter(|table| !table.rows.is_empty()).map(as_lines).collect();
+        say(&shown.join("\n")).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A name or digest is that of a drop file, else that of a file of ours.
+fn named(subject: Subject, bureau: &Bureau) -> Result<Subject, CliError> {
+    let Subject::Named(text) = &subject else { return Ok(subject) };
+    let conn = bureau.store.connection();
+    if let Some(file) = explain::file_named(conn, text)? {
+        return Ok(Subject::File(file));
+    }
+    Ok(explain::batch_named(conn, text)?.map_or(subject, Subject::Batch))
+}
+
+fn tables(subject: &Subject, bureau: &Bureau) -> Result<Option<Vec<Facts>>, CliError> {
+    let conn = bureau.store.connection();
+    let banks = bank_keys(bureau);
+    let lookup = Lookup { banks: &banks, layouts: &bureau.layouts, policies: &bureau.config.policies };
+    let chain = match subject {
+        Subject::Person(id) => explain::person(conn, *id)?,
+        Subject::Instruction(number) => explain::instruction(conn, *number)?,
+        Subject::Posting(key) => explain::posting(conn, key)?,
+        Subject::Batch(number) => return Ok(explain::batch(conn, *number, &lookup)?),
+        Subject::File(id) => return Ok(explain::file(conn, *id)?),
+        Subject::Named(_) => None,
+    };
+    along(chain, conn, &lookup)
+}
+
+fn along(chain: Option<Chain>, conn: &Connection, lookup: &Lookup<'_>) -> Result<Option<Vec<Facts>>, CliError> {
+    Ok(chain.map(|chain| chain.facts(conn, lookup)).transpose()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_known_by_its_shape() {
+        let kinds = [
+            ("500199197001010014", "person"),
+            ("201807050100000100000001", "instruction"),
+            ("2018070501000001", "batch"),
+            ("ret:201807050100000100000001", "posting"),
+            ("pay:wechat:1", "posting"),
+            ("file 12", "file"),
+            ("12", "file"),
+            ("NSH_500199000001_20180705_00000001.RSP", "file"),
+        ];
+        for (text, kind) in kinds {
+            assert_eq!(Subject::parse(text).word(), kind, "{text}");
+        }
+        assert_eq!(Subject::parse("file 12"), Subject::File(12));
+        assert_eq!(Subject::parse("list.csv"), Subject::Named("list.csv".to_owned()));
+    }
+}

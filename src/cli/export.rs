@@ -1,0 +1,298 @@
+//! `daikou export`: the twelve tables, for people, auditors and other programs.
+
+use crate::cli::out::{Column, Export, Format, Kind, ignore_closed};
+use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::bureau::Bureau;
+use crate::store::export::{BankKeys, ExportError, What, rows};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit
+    #[arg(value_name = "WHAT", value_parser = what)]
+    what: What,
+    /// Only this fee year; of settlements the settlement year
+    #[arg(long, value_name = "Y")]
+    year: Option<i16>,
+    /// csv, json or xlsx (default: csv, with --json json)
+    #[arg(long, value_enum)]
+    format: Option<FileFormat>,
+    /// For opening a CSV file in Excel: a BOM, and text that no sheet takes for a formula
+    #[arg(long)]
+    excel: bool,
+    /// Mask identity numbers, accounts and names
+    #[arg(long)]
+    mask: bool,
+    /// Into this file instead of the standard output
+    #[arg(short, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FileFormat {
+    Csv,
+    Json,
+    Xlsx,
+}
+
+fn what(word: &str) -> Result<What, String> {
+    What::parse(word).ok_or_else(|| {
+        let words: Vec<&str> = What::ALL.iter().map(|(_, word)| *word).collect();
+        format!("expected one of {}", words.join(", "))
+    })
+}
+
+/// Runs `export`.
+pub fn run(args: &ExportArgs, context: &Context) -> Ran {
+    let table = Table { what: args.what, year: args.year, format: format(args, context)?, mask: args.mask };
+    if args.year.is_some() && !args.what.has_years() {
+        eprintln!("daikou: these rows belong to no year: --year is left out");
+    }
+    let bureau = context.open()?;
+    match &args.out {
+        None => table.print(&bureau, |_| true)?,
+        Some(path) => table.save(path, &bureau)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn format(args: &ExportArgs, context: &Context) -> Result<Format, CliError> {
+    match args.format {
+        Some(FileFormat::Json) if args.excel => Err(CliError::Usage("--excel is for --format csv".to_owned())),
+        Some(FileFormat::Json) => Ok(Format::Json),
+        None if context.json => Ok(Format::Json),
+        Some(FileFormat::Csv) | None => Ok(Format::Csv { excel: args.excel }),
+        Some(FileFormat::Xlsx) => Ok(Format::Xlsx),
+    }
+}
+
+/// A table to write.
+pub struct Table {
+    /// Which.
+    pub what: What,
+    /// Of this year only.
+    pub year: Option<i16>,
+    /// As what.
+    pub format: Format,
+    /// So that nobody can be recognised.
+    pub mask: bool,
+}
+
+impl Table {
+    /// Writes the rows that `keeps` says to the standard output.
+    pub fn print(&self, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), CliError> {
+        let written = self.write(io::stdout().lock(), bureau, keeps).or_else(|error| match error {
+            ExportError::Sink(error) => ignore_closed(error).map_err(ExportError::Sink),
+            failure => Err(failure),
+        });
+        written.map_err(|error| failed("stdout", error))
+    }
+
+    /// The file appears when it is whole, readable for its owner alone.
+    fn save(&self, path: &Path, bureau: &Bureau) -> Result<(), CliError> {
+        let shown = path.display().to_string();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| CliError::Io(shown.clone(), error))?;
+        self.write(file.as_file_mut(), bureau, |_| true).map_err(|error| failed(&shown, error))?;
+        file.persist(path).map_err(|error| CliError::Io(shown, error.error))?;
+        Ok(())
+    }
+
+    fn write(&self, out: impl Write, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), ExportError> {
+        let out = Box::new(BufWriter::new(out));
+        let banks = bank_keys(bureau);
+        let mut export = Export::new(out, self.format, columns(self.what), self.mask)?;
+        rows(bureau.store.connection(), self.what, self.year, &banks, &mut |row| {
+            if keeps(row) { export.row(row) } else { Ok(()) }
+        })?;
+        Ok(export.finish()?)
+    }
+}
+
+/// Keys of the configured banks.
+pub fn bank_keys(bureau: &Bureau) -> BankKeys {
+    bureau.config.banks.iter().map(|bank| (bank.number.0, bank.key.clone())).collect()
+}
+
+fn failed(target: &str, error: ExportError) -> CliError {
+    match error {
+        ExportError::Store(error) => error.into(),
+        ExportError::Sink(error) => CliError::Io(target.to_owned(), error),
+    }
+}
+
+/// The columns of an export (design section 9).
+fn columns(what: What) -> &'static [Column] {
+    match what {
+        What::Participants => PARTICIPANTS,
+        What::Plans => PLANS,
+        What::Batches => BATCHES,
+        What::Instructions => INSTRUCTIONS,
+        What::Returns => RETURNS,
+        What::Entries => ENTRIES,
+        What::Balance => BALANCE,
+        What::Exceptions => EXCEPTIONS,
+        What::Expost => EX_POST,
+        What::Settlement => SETTLEMENT,
+        What::Files => FILES,
+        What::Audit => AUDIT,
+    }
+}
+
+const fn text(name: &'static str) -> Column {
+    Column::new(name, Kind::Text)
+}
+
+const fn number(name: &'static str) -> Column {
+    Column::new(name, Kind::Number)
+}
+
+const fn amount(name: &'static str) -> Column {
+    Column::new(name, Kind::Amount)
+}
+
+const fn date(name: &'static str) -> Column {
+    Column::new(name, Kind::Date)
+}
+
+const ID: Column = Column::new("id_number", Kind::Id);
+const NAME: Column = Column::new("name", Kind::Name);
+
+const PARTICIPANTS: &[Column] = &[
+    ID,
+    NAME,
+    text("district"),
+    amount("tier"),
+    text("bank"),
+    Column::new("account", Kind::Account),
+    Column::new("account_name", Kind::Name),
+    text("status"),
+    date("status_since"),
+    text("town"),
+    text("village"),
+    Column::new("person_number", Kind::Account),
+];
+
+const PLANS: &[Column] = &[
+    ID,
+    NAME,
+    text("district"),
+    number("fee_year"),
+    amount("tier"),
+    amount("government"),
+    amount("own"),
+    text("payer"),
+    text("category"),
+    text("state"),
+];
+
+const BATCHES: &[Column] = &[
+    text("batch"),
+    text("bank"),
+    number("fee_year"),
+    date("debit_on"),
+    number("instructions"),
+    amount("amount"),
+    text("digest"),
+    text("file"),
+    text("state"),
+];
+
+const INSTRUCTIONS: &[Column] = &[
+    text("instruction"),
+    text("batch"),
+    number("seq"),
+    number("attempt"),
+    text("bank"),
+    ID,
+    number("fee_year"),
+    amount("amount"),
+    text("state"),
+    text("outcome"),
+];
+
+const RETURNS: &[Column] = &[
+    text("instruction"),
+    text("batch"),
+    number("file"),
+    number("line"),
+    text("code"),
+    text("outcome"),
+    amount("amount"),
+    amount("actual"),
+    date("booked_on"),
+    text("serial"),
+];
+
+const ENTRIES: &[Column] = &[
+    text("posting"),
+    text("event"),
+    text("debit"),
+    text("credit"),
+    amount("amount"),
+    text("basis"),
+    date("month"),
+    date("booked_on"),
+    ID,
+    number("fee_year"),
+    text("payer"),
+    text("category"),
+    text("district"),
+    text("bank"),
+    text("instruction"),
+];
+
+const BALANCE: &[Column] = &[text("account"), amount("debit"), amount("credit"), amount("balance")];
+
+const EXCEPTIONS: &[Column] = &[
+    number("id"),
+    text("class"),
+    text("state"),
+    ID,
+    text("instruction"),
+    number("file"),
+    number("line"),
+    amount("amount"),
+    text("reason"),
+];
+
+const EX_POST: &[Column] = &[
+    ID,
+    NAME,
+    text("district"),
+    number("fee_year"),
+    text("payer"),
+    text("category"),
+    amount("paid"),
+    amount("amount"),
+    text("state"),
+];
+
+const SETTLEMENT: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    number("fee_year"),
+    text("category"),
+    text("kind"),
+    number("people"),
+    amount("amount"),
+];
+
+const FILES: &[Column] = &[
+    number("file"),
+    text("name"),
+    text("kind"),
+    text("from"),
+    date("arrived"),
+    text("sha256"),
+    text("state"),
+    number("accepted"),
+    number("refused"),
+    text("reason"),
+];
+
+const AUDIT: &[Column] =
+    &[number("seq"), text("at"), text("actor"), text("action"), text("subject"), text("digest"), text("previous")];

@@ -1,0 +1,195 @@
+//! `daikou status`: what is open, and what of it is late.
+
+use crate::cli::facts::{all_as_json, as_table};
+use crate::cli::out::say;
+use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::bureau::Bureau;
+use crate::domain::calendar::{Date, FeeYear};
+use crate::domain::instruction::BatchState;
+use crate::domain::plan::PlanState;
+use crate::pipeline::book::BatchLine;
+use crate::store::facts::{Fact, Facts};
+use crate::store::summary::{Summary, summary};
+use crate::store::{approvals, batches, files, overview};
+use crate::transport::hex;
+use serde_json::{Map, json};
+
+/// Runs `status`.
+pub fn run(context: &Context) -> Ran {
+    let bureau = context.open()?;
+    let today = context.now().date();
+    let fee_year = fee_year(&bureau, today)?;
+    let tables = tables(&bureau, fee_year, today)?;
+    if context.json {
+        let head = [("date", json!(today.to_string())), ("fee_year", json!(fee_year))];
+        let head = Map::from_iter(head.map(|(key, value)| (key.to_owned(), value)));
+        context.print_json(&all_as_json(head, &tables));
+        return Ok(Exit::Done);
+    }
+    say(&text(&tables, fee_year, today)).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
+    Ok(Exit::Done)
+}
+
+/// The year that is planned on this day; outside all of them the newest that has plans.
+fn fee_year(bureau: &Bureau, today: Date) -> Result<FeeYear, CliError> {
+    if let Some(planned) = bureau.config.policies.planned_on(today) {
+        return Ok(planned);
+    }
+    Ok(files::planned_years(bureau.store.connection())?.last().copied().unwrap_or(today.year()))
+}
+
+fn text(tables: &[Facts], fee_year: FeeYear, today: Date) -> String {
+    let shown: String =
+        tables.iter().filter(|table| !table.rows.is_empty()).map(|table| format!("\n{}", as_table(table))).collect();
+    let rest = if shown.is_empty() { "没有未完成的事项\n" } else { "" };
+    format!("{today}　{fee_year}年度\n{shown}{rest}")
+}
+
+fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>, CliError> {
+    let conn = bureau.store.connection();
+    let summary = summary(conn, fee_year)?;
+    Ok(vec![
+        waiting_approvals(bureau)?,
+        open_batches(bureau, today)?,
+        waiting_zero_payments(bureau, today)?,
+        missing_lists(bureau, fee_year, today)?,
+        open_exceptions(&summary),
+        overview::unfinished_files(conn, today)?,
+        overview::outbox(conn)?,
+        overview::missed_windows(conn)?,
+        plans(&summary),
+        overview::newest_lists(conn)?,
+    ])
+}
+
+fn waiting_approvals(bureau: &Bureau) -> Result<Facts, CliError> {
+    let mut facts = Facts::new("approvals", &["id", "kind", "subject", "maker", "digest"]);
+    for waiting in approvals::waiting(bureau.store.connection())? {
+        facts.rows.push(vec![
+            Fact::Number(waiting.id),
+            Fact::Word(waiting.kind),
+            Fact::Text(waiting.subject),
+            Fact::Text(waiting.maker),
+            Fact::Text(hex(&waiting.digest[..8])),
+        ]);
+    }
+    Ok(facts)
+}
+
+/// Batches that have not left, whose delivery is in doubt, or whose answer is overdue.
+fn open_batches(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
+    use BatchState::{Accepted, Drafted, Released, Sending, Sent, SentUnconfirmed};
+    let columns = &["batch", "bank", "fee_year", "debit_on", "instructions", "amount", "state", "answer_due", "late"];
+    let mut facts = Facts::new("batches", columns);
+    let open = [Drafted, Released, Sending, Sent, SentUnconfirmed, Accepted];
+    for batch in batches::in_states(bureau.store.connection(), &open)? {
+        let Some(number) = batch.bank else { continue };
+        let has_left = matches!(batch.state, Sent | SentUnconfirmed | Accepted);
+        let bank = bureau.config.bank(number);
+        // Where the calendar ends nothing is known to be late; `run` and `check` say that it ends.
+        let days = bank.map_or(0, |bank| bank.reply_workdays);
+        let due = bureau.config.working_days.add_working_days(batch.debit_on, days).ok().filter(|_| has_left);
+        let late = is_late(&batch, due, today);
+        if matches!(batch.state, Sent | Accepted) && !late {
+            continue;
+        }
+        facts.rows.push(vec![
+            Fact::text(batch.number),
+            Fact::text(bank.map_or_else(|| number.0.to_string(), |bank| bank.key.clone())),
+            Fact::Number(batch.fee_year.into()),
+            Fact::Day(batch.debit_on),
+            Fact::Number(batch.count.into()),
+            Fact::Money(batch.amount),
+            Fact::word(batch.state.word()),
+            due.map_or(Fact::None, Fact::Day),
+            Fact::Flag(late),
+        ]);
+    }
+    Ok(facts)
+}
+
+/// Not answered when it was due, or not sent by its debit date.
+fn is_late(batch: &BatchLine, answer_due: Option<Date>, today: Date) -> bool {
+    match (batch.state, answer_due) {
+        (_, Some(due)) => due < today,
+        (BatchState::Drafted | BatchState::Released | BatchState::Sending, None) => batch.debit_on < today,
+        (_, None) => false,
+    }
+}
+
+/// R9: they wait for a person, who is reminded before the settlement year and before the fee year ends.
+fn waiting_zero_payments(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
+    let columns = &["batch", "fee_year", "people", "amount", "drafted_on", "late"];
+    let mut facts = Facts::new("zero_payments", columns);
+    for batch in batches::in_states(bureau.store.connection(), &[BatchState::Drafted])? {
+        if batch.bank.is_none() {
+            facts.rows.push(vec![
+                Fact::text(batch.number),
+                Fact::Number(batch.fee_year.into()),
+                Fact::Number(batch.count.into()),
+                Fact::Money(batch.amount),
+                Fact::Day(batch.drafted_on),
+                Fact::Flag(is_zero_payment_urgent(batch.fee_year, today)),
+            ]);
+        }
+    }
+    Ok(facts)
+}
+
+/// From 15 August to the end of the month, from 1 December, and once the year is over.
+fn is_zero_payment_urgent(fee_year: FeeYear, today: Date) -> bool {
+    let (month, day) = (today.month(), today.day());
+    today.year() > fee_year || month == 12 || (month == 8 && day >= 15)
+}
+
+/// R8a: expected lists that are not there; no district gets an instruction before all of its own are.
+fn missing_lists(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Facts, CliError> {
+    let mut facts = Facts::new("missing_lists", &["payer", "district", "recognized_year", "due", "late"]);
+    let Some((policy, year)) = bureau.config.policies.of(fee_year) else { return Ok(facts) };
+    for (payer, districts) in &bureau.config.expected_lists {
+        let lag = policy.categories.iter().find(|terms| terms.payer == *payer).map_or(1, |terms| terms.lag);
+        let accepted = files::accepted_lists(bureau.store.connection(), fee_year - lag)?;
+        for district in districts.iter().filter(|district| !accepted.contains(&(*payer, **district))) {
+            facts.rows.push(vec![
+                Fact::word(payer.word()),
+                Fact::text(district),
+                Fact::Number((fee_year - lag).into()),
+                Fact::Day(year.lists_due),
+                Fact::Flag(today > year.lists_due),
+            ]);
+        }
+    }
+    Ok(facts)
+}
+
+fn open_exceptions(summary: &Summary) -> Facts {
+    let mut facts = Facts::new("exceptions", &["class", "count", "amount"]);
+    facts.rows = summary
+        .exceptions
+        .iter()
+        .map(|(class, (count, held))| vec![Fact::word(class), Fact::Number(*count as i64), Fact::Money(*held)])
+        .collect();
+    facts
+}
+
+/// Plans of the fee year, in the order of their lifecycle.
+fn plans(summary: &Summary) -> Facts {
+    let mut facts = Facts::new("plans", &["state", "count"]);
+    let counted = PlanState::ALL.iter().filter_map(|(_, word)| summary.plans.get(word).map(|count| (*word, *count)));
+    facts.rows = counted.map(|(word, count)| vec![Fact::word(word), Fact::Number(count as i64)]).collect();
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_payments_are_urgent_before_the_years_end() {
+        let day = |month, day| Date::constant(2018, month, day);
+        let urgent = [day(8, 15), day(8, 31), day(12, 1), day(12, 31), Date::constant(2019, 1, 1)];
+        let calm = [day(7, 5), day(8, 14), day(9, 1), day(11, 30)];
+        assert!(urgent.iter().all(|today| is_zero_payment_urgent(2018, *today)));
+        assert!(!calm.iter().any(|today| is_zero_payment_urgent(2018, *today)));
+    }
+}

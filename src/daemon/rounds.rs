@@ -1,0 +1,198 @@
+//! One round of the daemon: take what is whole, do what is due, show how things stand.
+
+use crate::config::Config;
+use crate::daemon::alarms::Alarms;
+use crate::daemon::bureau::{Bureau, Order, Step, StepError};
+use crate::daemon::inboxes::{Inboxes, Look, Visit, inboxes};
+use crate::daemon::receipts::flush_outbox;
+use crate::daemon::working::{Working, until_the_next};
+use crate::daemon::{Setup, Wake, intake, ready, standing};
+use crate::domain::calendar::{Date, DateTime, Time};
+use crate::store::chain;
+use crate::telemetry::Metrics;
+use crate::transport::folder::sweep_parts;
+use crate::transport::{Lock, free_bytes};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A look at all folders when nothing is expected.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// A look at all folders while something waits there.
+const PENDING: Duration = Duration::from_secs(2);
+
+/// Intake pauses below this much free space: the store needs room to finish what it has begun.
+const LEAST_FREE: u64 = 64 << 20;
+
+/// When the next rounds are due.
+#[derive(Clone, Copy, Debug)]
+pub struct Next {
+    /// A look whatever happens.
+    pub sweep: Instant,
+    /// A window, or the end of the quiet after an arrival.
+    pub scheduled: Instant,
+}
+
+/// The daemon between two rounds.
+#[derive(Debug)]
+pub struct Rounds {
+    bureau: Bureau,
+    _lock: Lock,
+    today: Option<Date>,
+    clock: fn() -> DateTime,
+    metrics: Arc<Metrics>,
+    inboxes: Inboxes,
+    alarms: Alarms,
+    working: Working,
+    is_started: bool,
+    /// `--today`: something took effect since plans were made, and when the inboxes last changed.
+    is_open: bool,
+    last_change: Instant,
+    /// Head of the audit log when the figures were last set, and when they may be set again.
+    shown: i64,
+    show_again: Instant,
+}
+
+impl Rounds {
+    /// Before the first round.
+    pub fn new(setup: Setup) -> Rounds {
+        let now = Instant::now();
+        Rounds {
+            bureau: setup.bureau,
+            _lock: setup.lock,
+            today: setup.today,
+            clock: setup.clock,
+            metrics: setup.metrics,
+            inboxes: Inboxes::default(),
+            alarms: Alarms::default(),
+            working: Working::default(),
+            is_started: false,
+            is_open: setup.today.is_some(),
+            last_change: now,
+            shown: -1,
+            show_again: now,
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.bureau.config
+    }
+
+    /// One round. An error is one that only another start can mend, or [`StepError::Stopping`].
+    pub fn round(&mut self, wake: Wake) -> Step<Next> {
+        let began = Instant::now();
+        self.bureau.pulse.beat();
+        let visit = match self.carry_out(wake) {
+            Ok(visit) => {
+                self.alarms.clear("round", "daemon");
+                visit
+            }
+            Err(error) if error.is_fatal() || matches!(error, StepError::Stopping) => return Err(error),
+            Err(error) => {
+                self.alarms.raise("round", "daemon", &error.to_string());
+                Visit::default()
+            }
+        };
+        self.alarms.show(&self.metrics);
+        ready::status(&format!("{} alarms", self.alarms.count()));
+        self.metrics.round(began.elapsed());
+        Ok(self.next(&visit))
+    }
+
+    fn carry_out(&mut self, wake: Wake) -> Step<Visit> {
+        if !self.is_started {
+            self.start()?;
+        }
+        let order = self.order();
+        let visit = self.take_in(&order)?;
+        if wake != Wake::Arrived {
+            self.work(&order)?;
+        }
+        self.show(&order)?;
+        Ok(visit)
+    }
+
+    /// What a crash may have left: halves of copies, copies that were not put away, receipts that are not out. Files
+    /// that were begun lie in their inboxes still, and the look that follows goes on with them.
+    fn start(&mut self) -> Step<()> {
+        let spool = self.bureau.config.state.join("spool");
+        sweep_parts(&spool, SystemTime::now())?;
+        intake::put_away(&self.bureau, &spool)?;
+        flush_outbox(&mut self.bureau)?;
+        self.is_started = true;
+        Ok(())
+    }
+
+    fn order(&self) -> Order {
+        let at = self.today.map_or_else(self.clock, |day| DateTime::from_parts(day, Time::midnight()));
+        Order { at, actor: "system".to_owned() }
+    }
+
+    fn take_in(&mut self, order: &Order) -> Step<Visit> {
+        if free_bytes(&self.bureau.config.state)? < LEAST_FREE {
+            self.alarms.raise("disk-full", "state", "intake pauses until there is room again");
+            return Ok(Visit::default());
+        }
+        let folders = inboxes(&self.bureau.config);
+        let look = &mut Look { bureau: &mut self.bureau, order, alarms: &mut self.alarms, metrics: &self.metrics };
+        match self.inboxes.visit(&folders, look) {
+            Ok(visit) => {
+                self.alarms.clear("disk-full", "state");
+                self.is_open |= visit.has_effect && self.today.is_some();
+                if visit.has_changed {
+                    self.last_change = Instant::now();
+                }
+                Ok(visit)
+            }
+            Err(error) if error.is_disk_full() => {
+                self.alarms.raise("disk-full", "state", "intake pauses until there is room again");
+                Ok(Visit::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn work(&mut self, order: &Order) -> Step<()> {
+        if self.today.is_none() {
+            self.working.open_windows(&mut self.bureau, order, &mut self.alarms)?;
+        } else if self.is_open && self.last_change.elapsed() >= self.quiet() {
+            self.is_open = !self.working.open_day(&mut self.bureau, order, &mut self.alarms)?;
+        }
+        let every_day = self.today.is_some();
+        self.working.send_released(&mut self.bureau, every_day, order, &mut self.alarms)
+    }
+
+    /// Figures cost a read of the whole store: only where it moved, and at most a twentieth of the time.
+    fn show(&mut self, order: &Order) -> Step<()> {
+        let began = Instant::now();
+        let head = chain::head(self.bureau.store.connection())?.0;
+        if head != self.shown && began >= self.show_again {
+            standing::show(&self.bureau, &self.metrics)?;
+            self.shown = head;
+            self.show_again = Instant::now() + 20 * began.elapsed();
+        }
+        standing::judge(&self.bureau, order.today(), &self.metrics, &mut self.alarms)
+    }
+
+    /// `--today`: how long the inboxes must be quiet before plans are made.
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(2 * self.bureau.config.settle_ms)
+    }
+
+    fn next(&self, visit: &Visit) -> Next {
+        let now = Instant::now();
+        let sweep = match visit.again {
+            _ if visit.more => Duration::ZERO,
+            Some(again) => again.min(PENDING),
+            None if visit.waiting > 0 => PENDING,
+            None => ready::alive_every().map_or(IDLE, |every| every.min(IDLE)),
+        };
+        let scheduled = match self.today {
+            Some(_) if self.is_open => (self.last_change + self.quiet()).max(now + sweep.min(PENDING)),
+            Some(_) => now + IDLE,
+            None => now + until_the_next(&self.bureau, (self.clock)().time()),
+        };
+        Next { sweep: now + sweep, scheduled }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the documents name exists, and what exists is named in them.
+
+use daikou::domain::exception::Class;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_key_of_the_configuration_is_documented() {
+    let raw = text("src/config/raw.rs");
+    let page = text("docs/config.md");
+    let mut top = rows(&page, "## Top level");
+    for (heading, table, source) in [
+        ("## `[schedule]`", "RawSchedule", &raw),
+        ("## `[[district]]`", "RawDistrict", &raw),
+        ("## `[[expected_list]]`", "RawExpectedList", &raw),
+        ("## `[[bank]]`", "RawBank", &raw),
+        ("## `[approvals]`", "Approvals", &text("src/config/mod.rs")),
+    ] {
+        top.insert(heading.trim_matches(['#', ' ', '`', '[', ']']).to_owned());
+        let named = |key: String| if table == "Approvals" { key.replace('_', "-") } else { key };
+        let keys: BTreeSet<String> = fields(source, table).into_iter().map(named).collect();
+        assert_eq!(rows(&page, heading), keys, "{heading} of docs/config.md");
+    }
+    assert_eq!(top, fields(&raw, "RawConfig"), "docs/config.md");
+}
+
+#[test]
+fn every_key_of_a_policy_is_documented() {
+    let source = text("src/config/policy.rs");
+    let keys = ["RawPolicy", "RawCategory", "RawYear"].map(|table| fields(&source, table));
+    let mut documented = rows(&text("docs/config.md"), "## `policy/*.toml`");
+    documented.extend(["category", "year"].map(str::to_owned));
+    documented.retain(|key| !key.starts_with('['));
+    assert_eq!(documented, keys.into_iter().flatten().collect());
+}
+
+#[test]
+fn every_scenario_of_the_rules_is_there() {
+    let page = text("docs/rules.md");
+    let links = page.split("(../").skip(1).filter_map(|rest| rest.split(')').next());
+    let missing: Vec<&str> = links.filter(|link| !root().join(link).join("steps.txt").is_file()).collect();
+    assert!(missing.is_empty(), "docs/rules.md: {missing:?}");
+    for rule in (1..=18).chain([21]) {
+        assert!(page.contains(&format!("\n| R{rule} |")), "docs/rules.md has no row R{rule}");
+    }
+}
+
+#[test]
+fn every_class_of_exceptions_is_documented() {
+    let page = text("docs/errors.md");
+    for (_, word, chinese) in Class::ALL {
+        assert!(page.contains(&format!("\n| `{word}` | {chinese} |")), "docs/errors.md: {word} {chinese}");
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let documents = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = documents.chain(["README.md", "README.zh-CN.md"].map(|page| root().join(page)));
+    for page in pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let written = std::fs::read_to_string(&page).unwrap();
+        for target in written.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let is_ours = !target.is_empty() && !target.starts_with("http");
+            assert!(!is_ours || page.parent().unwrap().join(target).exists(), "{}: {target}", page.display());
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &str) -> String {
+    let path: PathBuf = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Names of the fields of a struct, as its source writes them.
+fn fields(source: &str, name: &str) -> BTreeSet<String> {
+    let (_, after) = source.split_once(&format!("struct {name} {{")).unwrap_or_else(|| panic!("no struct {name}"));
+    let body = after.split("\n}").next().unwrap();
+    let lines = body.lines().map(str::trim).filter(|line| !line.starts_with(['/', '#']));
+    let names = lines.filter_map(|line| line.split_once(": ")).map(|(name, _)| name.split_whitespace().last().unwrap());
+    names.map(str::to_owned).collect()
+}
+
+/// The words in backticks in the first cells of the tables under a heading.
+fn rows(page: &str, heading: &str) -> BTreeSet<String> {
+    let (_, after) = page.split_once(&format!("{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+    let section = after.split("\n#").next().unwrap();
+    let cells = section.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}

@@ -46,7 +46,7 @@ pub(crate) fn run(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
 }
 
 fn decode_file(layout: &Layout, path: &Path) {
-    let mut decoder = Decoder::new(layout, FileKind::Return, None).expect("a layout with returns");
+    let mut decoder = Decoder::new(layout, FileKind::Return, None).expect("a layout with returns").digest_elsewhere();
     slices(path, |slice| decoder.feed(slice, &mut |_| {}));
     let decoded = decoder.finish();
     assert!(decoded.totals.count > 0 && decoded.defect_count <= 1, "{:?}", decoded.defects.first());
@@ -67,7 +67,8 @@ fn decode_and_digest(layout: &Layout, path: &Path) {
             });
             hasher.finish()
         });
-        let mut decoder = Decoder::new(layout, FileKind::Return, None).expect("a layout with returns");
+        let mut decoder =
+            Decoder::new(layout, FileKind::Return, None).expect("a layout with returns").digest_elsewhere();
         let mut sha256 = Sha256::new();
         slices(path, |slice| {
             sha256.update(slice);

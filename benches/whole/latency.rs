@@ -1,12 +1,10 @@
 //! How long a file of 10,000 rows takes from the drop to durable, beside the same rows in a bare transaction.
 
-use crate::bureau::{BANK, Year, open, small, store, take};
+use crate::bureau::{Year, small, store, take_answer};
 use crate::measure::{Figure, Reach, in_turns, time};
 use daikou::daemon::bureau::store_path;
-use daikou::daemon::receipts::Sender;
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,23 +13,15 @@ const ROUNDS: usize = 21;
 
 pub(crate) fn run(dir: &Path, figures: &mut Vec<Figure>) {
     let year = small(&dir.join("small"), ROWS);
-    ours(&year);
+    take_answer(&year);
     let rows = Written::of(&year);
-    let [ours, bare] = in_turns(ROUNDS, [&mut || ours(&year), &mut || rows.write_bare(&year)]);
+    let [ours, bare] = in_turns(ROUNDS, [&mut || take_answer(&year), &mut || rows.write_bare(&year)]);
     figures.push(Figure::of(
         "10,000 rows, drop to durable / row at a time, p50",
         ours,
         Some(bare),
         Reach::Ratio(1_250),
     ));
-}
-
-fn ours(year: &Year) -> Duration {
-    year.rewind();
-    let mut bureau = open(&year.dir);
-    let time = time(|| take(&mut bureau, &year.answer, Sender::Bank(BANK, "rural".to_owned()))).0;
-    let _ = fs::remove_dir_all(year.dir.join("state/archive/2018/07"));
-    time
 }
 
 /// What taking the file wrote: table by table, row by row.

@@ -1,6 +1,6 @@
 //! Posting: a million returns, matched, checked, posted and durable, beside `sqlite3 .import` of as many bare rows.
 
-use crate::bureau::{BANK, Year, open, order, store, take};
+use crate::bureau::{BANK, Year, open, order, store, take, take_answer};
 use crate::measure::{Figure, Reach, Scale, in_turns, memory, memory_of, shell, time};
 use daikou::daemon::receipts::Sender;
 use daikou::format::layout::{FileKind, Layout};
@@ -32,7 +32,7 @@ pub(crate) fn run(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
             &mut || posted(&sorted, 10_000),
             &mut || posted(&sorted, usize::MAX),
             &mut || shell(&import),
-            &mut || take_whole(year),
+            &mut || take_answer(year),
         ],
     );
     figures.push(Figure::of("post, durable / sqlite3 .import of bare rows", post, Some(bare), Reach::Ratio(700)));
@@ -149,20 +149,6 @@ fn steps(year: &Year, file: &ReturnFile, figures: &mut Vec<Figure>) {
     for (what, time) in [("  match", matching), ("  book", spent[0]), ("  settle", spent[1]), ("  apply", spent[2])] {
         figures.push(Figure::of(what, time, None, Reach::Nothing));
     }
-}
-
-/// The daemon's own path, from a file that lies whole in its folder.
-fn take_whole(year: &Year) -> Duration {
-    year.rewind();
-    let mut bureau = open(&year.dir);
-    let time = time(|| take(&mut bureau, &year.answer, Sender::Bank(BANK, "rural".to_owned()))).0;
-    forget_archive(year);
-    time
-}
-
-/// The next round archives the same bytes at the same place.
-fn forget_archive(year: &Year) {
-    let _ = fs::remove_dir_all(year.dir.join("state/archive/2018/07"));
 }
 
 /// A fresh process that only takes the answer: its peak above its start.

@@ -5,12 +5,14 @@ use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::instruction::{BatchEvent, BatchState, InstructionState};
 use crate::domain::ledger::{Posting, PostingKey};
 use crate::domain::plan::PlanState;
+use crate::domain::returns::Outcome;
 use crate::pipeline::book::*;
 use crate::store::book::{SEQUENCE_BITS, version};
 use crate::store::chain::{Act, Txn, cover};
 use crate::store::words::Accounts;
 use crate::store::{Error, Result, Store, book, bulk, day};
 use rusqlite::OptionalExtension;
+use sha2::Digest;
 use std::collections::HashMap;
 
 /// What became of a changeset.
@@ -125,6 +127,7 @@ impl Txn<'_> {
         };
         let mut heads: Vec<[i64; 5]> = Vec::with_capacity(postings.len());
         let mut entries: Vec<[i64; 4]> = Vec::with_capacity(postings.len() * 2);
+        let mut covered = Vec::with_capacity(postings.len() * 96);
         for Numbered { id, new } in postings {
             let posting = &new.posting;
             let head = [*id, posting.event as i64, day(posting.booked_on), posting.month.value(), self.seq];
@@ -134,9 +137,10 @@ impl Txn<'_> {
                 let credit = accounts.id(&self.tx, entry.credit())?;
                 entries.push([id * 4 + leg as i64, debit, credit, entry.amount().fen()]);
             }
-            cover(&mut self.postings, [head[0], head[1], head[2], head[3]], &entries[first..]);
+            cover(&mut covered, [head[0], head[1], head[2], head[3]], &entries[first..]);
             heads.push(head);
         }
+        self.postings.update(&covered);
         self.accounts = Some(accounts);
         bulk::insert(&self.tx, "posting", 5, &heads, |row, head| head.iter().try_for_each(|value| row.put(value)))?;
         bulk::insert(&self.tx, "entry", 4, &entries, |row, entry| entry.iter().try_for_each(|value| row.put(value)))
@@ -206,22 +210,22 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn move_instructions(
-        &self,
-        moves: &[(InstructionNumber, InstructionState, Option<crate::domain::returns::Outcome>)],
-    ) -> Result<()> {
-        let mut statement = self
-            .tx
-            .prepare_cached("UPDATE instruction_state SET state = ?2, outcome = coalesce(?3, outcome) WHERE id = ?1")?;
+    /// Neighbours that move alike move by one statement: nearly all of a batch do.
+    fn move_instructions(&self, moves: &[Move]) -> Result<()> {
+        let mut statement = self.tx.prepare_cached(
+            "UPDATE instruction_state SET state = ?3, outcome = coalesce(?4, outcome) WHERE id BETWEEN ?1 AND ?2",
+        )?;
         let mut known: Option<(BatchNumber, i64)> = None;
-        for (number, state, outcome) in moves {
+        for run in moves.chunk_by(moves_alike) {
+            let (first, state, outcome) = run[0];
             let base = match known {
-                Some((batch, base)) if batch == number.batch => base,
-                _ => self.batch(number.batch)?.0 << SEQUENCE_BITS,
+                Some((batch, base)) if batch == first.batch => base,
+                _ => self.batch(first.batch)?.0 << SEQUENCE_BITS,
             };
-            known = Some((number.batch, base));
+            known = Some((first.batch, base));
+            let id = base + i64::from(first.sequence);
             let outcome = outcome.map(|outcome| outcome as i64);
-            statement.execute((base + i64::from(number.sequence), *state as i64, outcome))?;
+            statement.execute((id, id + run.len() as i64 - 1, state as i64, outcome))?;
         }
         Ok(())
     }
@@ -427,6 +431,14 @@ impl Txn<'_> {
 /// First and last stored number that the instructions of a batch can have.
 pub fn range(batch: i64) -> (i64, i64) {
     (batch << SEQUENCE_BITS, ((batch + 1) << SEQUENCE_BITS) - 1)
+}
+
+/// An instruction's new state, and the outcome that led to it.
+type Move = (InstructionNumber, InstructionState, Option<Outcome>);
+
+fn moves_alike(one: &Move, next: &Move) -> bool {
+    let neighbours = one.0.batch == next.0.batch && one.0.sequence + 1 == next.0.sequence;
+    neighbours && (one.1, one.2) == (next.1, next.2)
 }
 
 /// Words of an ex-post subsidy's state, by stored number.

@@ -10,7 +10,7 @@ use crate::domain::policy::{Refusal, Subsidy, Terms};
 use crate::domain::returns::Return;
 use crate::pipeline::book::*;
 use crate::store::words::{self, Accounts};
-use crate::store::{Result, chain, date};
+use crate::store::{Error, Result, chain, date};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -59,62 +59,107 @@ pub fn batch_book(
 ) -> Result<BatchBook> {
     let accounts = Accounts::load(conn)?;
     let mut lines = Vec::with_capacity((last + 1).saturating_sub(first) as usize);
-    let mut versions: Vec<u32> = Vec::new();
-    let mut close: Vec<u32> = Vec::new();
-    let mut statement = conn.prepare_cached(
-        "SELECT i.participant, i.amount, i.government, i.receivable, i.echo, s.state, s.closer, i.version
-         FROM instruction i CROSS JOIN instruction_state s ON s.id = i.id WHERE i.id BETWEEN ?1 AND ?2 ORDER BY i.id",
-    )?;
+    let mut close = Vec::new();
     let base = id << SEQUENCE_BITS;
-    let mut rows = statement.query([base + i64::from(first), base + i64::from(last)])?;
-    while let Some(row) = rows.next()? {
-        let government = Money::from_fen(row.get(2)?);
-        let receivable: i64 = row.get(3)?;
-        let line = Line {
-            participant: row.get(0)?,
-            amount: Money::from_fen(row.get(1)?),
-            deemed: if receivable == 0 { None } else { Some((accounts.account(receivable)?, government)) },
-            echo: row.get(4)?,
-            state: words::instruction_state(row.get(5)?),
-            closer: row.get(6)?,
-        };
+    let stretch = (base + i64::from(first), base + i64::from(last));
+    // Two scans side by side: a join would search the second table anew for every row of the first.
+    let mut instructions = conn.prepare_cached(
+        "SELECT id, participant, amount, government, receivable, echo, version FROM instruction
+         WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    )?;
+    let mut states =
+        conn.prepare_cached("SELECT id, state, closer FROM instruction_state WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
+    let (mut instructions, mut states) = (instructions.query(stretch)?, states.query(stretch)?);
+    while let (Some(row), Some(now)) = (instructions.next()?, states.next()?) {
+        let instruction: i64 = row.get(0)?;
         let sequence = first + lines.len() as u32;
+        if instruction != base + i64::from(sequence) || now.get::<_, i64>(0)? != instruction {
+            return Err(Error::Broken(format!(
+                "batch {}: row {sequence} has no instruction or no state",
+                batch.number
+            )));
+        }
+        let line = line(row, now, &accounts)?;
         if needs(&batch, sequence, &line) {
-            close.push(sequence);
-            versions.push(row.get(7)?);
+            close.push(Close { sequence, instruction, participant: line.participant, version: row.get(6)? });
         }
         lines.push(line);
     }
-    let mut close_ups = HashMap::with_capacity(close.len());
-    for (sequence, version) in close.into_iter().zip(versions) {
-        let person = lines[(sequence - first) as usize].participant;
-        close_ups.insert(sequence, close_up(conn, base + i64::from(sequence), person, batch.fee_year, version)?);
-    }
+    let close_ups = close_ups(conn, &close, stretch, batch.fee_year)?;
     Ok(BatchBook { version: self::version(conn)?, batch, lines, first, close_ups, closed: closed_months(conn)? })
 }
 
-fn close_up(conn: &Connection, instruction: i64, participant: i64, fee_year: FeeYear, version: u32) -> Result<CloseUp> {
-    let dossier = dossier(conn, IdNumber::from_key(participant), fee_year)?;
-    let posted = conn.prepare_cached("SELECT 1 FROM posting WHERE id = ?1")?.exists([instruction])?;
-    Ok(CloseUp { dossier, version, earlier: answers(conn, instruction)?, posted })
+fn line(row: &Row<'_>, now: &Row<'_>, accounts: &Accounts) -> Result<Line> {
+    let government = Money::from_fen(row.get(3)?);
+    let receivable: i64 = row.get(4)?;
+    Ok(Line {
+        participant: row.get(1)?,
+        amount: Money::from_fen(row.get(2)?),
+        deemed: if receivable == 0 { None } else { Some((accounts.account(receivable)?, government)) },
+        echo: row.get(5)?,
+        state: words::instruction_state(now.get(1)?),
+        closer: now.get(2)?,
+    })
 }
 
-/// Answers of an instruction so far, oldest first.
-fn answers(conn: &Connection, instruction: i64) -> Result<Vec<Return>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT outcome, actual, booked_on, serial FROM answer WHERE instruction = ?1
-         UNION ALL SELECT outcome, actual, booked_on, serial FROM later_answer WHERE instruction = ?1",
-    )?;
-    let answers = statement.query_map([instruction], |row| {
-        Ok(Return {
-            outcome: words::outcome(row.get(0)?),
-            actual: Money::from_fen(row.get(1)?),
-            booked_on: row.get::<_, Option<i64>>(2)?.map(date),
-            serial: row.get(3)?,
-            echo_agrees: true,
-        })
-    })?;
-    Ok(answers.collect::<rusqlite::Result<_>>()?)
+/// A row that needs a closer look.
+struct Close {
+    sequence: u32,
+    instruction: i64,
+    participant: i64,
+    version: u32,
+}
+
+/// All close-ups of a stretch by a few reads: failures alone are thousands.
+fn close_ups(
+    conn: &Connection,
+    close: &[Close],
+    stretch: (i64, i64),
+    fee_year: FeeYear,
+) -> Result<HashMap<u32, CloseUp>> {
+    let mut close_ups = HashMap::with_capacity(close.len());
+    let (Some(low), Some(high)) =
+        (close.iter().map(|row| row.participant).min(), close.iter().map(|row| row.participant).max())
+    else {
+        return Ok(close_ups);
+    };
+    let keys: Vec<String> = close.iter().map(|row| row.participant.to_string()).collect();
+    let keys = format!("[{}]", keys.join(","));
+    let dossiers: HashMap<i64, Dossier> = dossiers(conn, low..=high, fee_year, Whom::These(&keys))?
+        .into_iter()
+        .map(|dossier| (dossier.id.key(), dossier))
+        .collect();
+    let mut earlier = answers(conn, stretch)?;
+    let mut posted = conn.prepare_cached("SELECT 1 FROM posting WHERE id = ?1")?;
+    for row in close {
+        let id = IdNumber::from_key(row.participant);
+        let dossier = dossiers.get(&row.participant).cloned().unwrap_or_else(|| empty(id, fee_year));
+        let posted = posted.exists([row.instruction])?;
+        let earlier = earlier.remove(&row.instruction).unwrap_or_default();
+        close_ups.insert(row.sequence, CloseUp { dossier, version: row.version, earlier, posted });
+    }
+    Ok(close_ups)
+}
+
+/// Answers of a stretch of instructions so far, oldest first.
+fn answers(conn: &Connection, stretch: (i64, i64)) -> Result<HashMap<i64, Vec<Return>>> {
+    let mut answers: HashMap<i64, Vec<Return>> = HashMap::new();
+    for table in ["answer", "later_answer"] {
+        let mut statement = conn.prepare_cached(&format!(
+            "SELECT instruction, outcome, actual, booked_on, serial FROM {table} WHERE instruction BETWEEN ?1 AND ?2"
+        ))?;
+        let mut rows = statement.query(stretch)?;
+        while let Some(row) = rows.next()? {
+            answers.entry(row.get(0)?).or_default().push(Return {
+                outcome: words::outcome(row.get(1)?),
+                actual: Money::from_fen(row.get(2)?),
+                booked_on: row.get::<_, Option<i64>>(3)?.map(date),
+                serial: row.get(4)?,
+                echo_agrees: true,
+            });
+        }
+    }
+    Ok(answers)
 }
 
 /// Months that are closed (R11).
@@ -146,30 +191,47 @@ fn empty(id: IdNumber, fee_year: FeeYear) -> Dossier {
 
 /// Whom to read of a stretch of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whom {
+pub enum Whom<'k> {
     /// Everybody.
     All,
     /// Those who may be asked: their plan of the year is `planned`.
     Planned,
+    /// These keys, as a JSON array.
+    These(&'k str),
 }
 
-impl Whom {
-    /// Narrows a range read; `?3` is the fee year.
+/// What a range read is given: first and last key, fee year, keys where only some are wanted.
+type Range<'k> = (i64, i64, FeeYear, Option<&'k str>);
+
+impl<'k> Whom<'k> {
+    /// Narrows a range read; every narrowed statement takes all four parameters of a [`Range`].
     fn narrow(self, sql: &str, key: &str) -> String {
         match self {
-            Whom::All => format!("{sql} AND ?3 > 0"),
+            Whom::All => format!("{sql} AND ?3 > 0 AND ?4 IS NULL"),
             Whom::Planned => format!(
-                "{sql} AND {key} IN (SELECT participant FROM plan
+                "{sql} AND ?4 IS NULL AND {key} IN (SELECT participant FROM plan
                  WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3 AND state = 0)"
             ),
+            Whom::These(_) => format!("{sql} AND ?3 > 0 AND {key} IN (SELECT value FROM json_each(?4))"),
+        }
+    }
+
+    fn keys(self) -> Option<&'k str> {
+        match self {
+            Whom::These(keys) => Some(keys),
+            Whom::All | Whom::Planned => None,
         }
     }
 }
 
 /// Everything of every participant whose key is in `keys`, in their order: a few range reads, whatever their number.
-pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear, whom: Whom) -> Result<Vec<Dossier>> {
-    let (low, high) = (*keys.start(), *keys.end());
-    let range = (low, high, fee_year);
+pub fn dossiers(
+    conn: &Connection,
+    keys: RangeInclusive<i64>,
+    fee_year: FeeYear,
+    whom: Whom<'_>,
+) -> Result<Vec<Dossier>> {
+    let range = (*keys.start(), *keys.end(), fee_year, whom.keys());
     let mut all = BTreeMap::new();
     read_people(conn, range, whom, &mut all)?;
     read_plans(conn, range, whom, &mut all)?;
@@ -180,16 +242,12 @@ pub fn dossiers(conn: &Connection, keys: RangeInclusive<i64>, fee_year: FeeYear,
 /// What roster and lists say of one participant, without plans and exceptions.
 pub fn person(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Dossier> {
     let mut found = BTreeMap::new();
-    read_people(conn, (id.key(), id.key(), fee_year), Whom::All, &mut found)?;
+    read_people(conn, (id.key(), id.key(), fee_year, None), Whom::All, &mut found)?;
     Ok(found.remove(&id.key()).unwrap_or_else(|| empty(id, fee_year)))
 }
 
-fn read_people(
-    conn: &Connection,
-    (low, high, fee_year): (i64, i64, FeeYear),
-    whom: Whom,
-    all: &mut BTreeMap<i64, Dossier>,
-) -> Result<()> {
+fn read_people(conn: &Connection, given: Range<'_>, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
+    let fee_year = given.2;
     let entry = |all: &mut BTreeMap<i64, Dossier>, key: i64, work: &mut dyn FnMut(&mut Dossier)| {
         work(all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)));
     };
@@ -199,7 +257,7 @@ fn read_people(
                 person_number FROM participant WHERE id BETWEEN ?1 AND ?2",
         "id",
     )?;
-    let mut rows = statement.query((low, high, fee_year))?;
+    let mut rows = statement.query(given)?;
     while let Some(row) = rows.next()? {
         let participant = participant(row)?;
         entry(all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
@@ -208,7 +266,7 @@ fn read_people(
         "SELECT participant, payer, district, category, year, name FROM recognition WHERE participant BETWEEN ?1 AND ?2",
         "participant",
     )?;
-    let mut rows = statement.query((low, high, fee_year))?;
+    let mut rows = statement.query(given)?;
     while let Some(row) = rows.next()? {
         let recognition = recognition(row)?;
         entry(all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
@@ -217,13 +275,13 @@ fn read_people(
         "SELECT DISTINCT participant FROM recognition_change WHERE participant BETWEEN ?1 AND ?2",
         "participant",
     )?;
-    let mut rows = statement.query((low, high, fee_year))?;
+    let mut rows = statement.query(given)?;
     while let Some(row) = rows.next()? {
         entry(all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
     }
     let mut statement =
         range("SELECT participant, class, name FROM confirmation WHERE participant BETWEEN ?1 AND ?2", "participant")?;
-    let mut rows = statement.query((low, high, fee_year))?;
+    let mut rows = statement.query(given)?;
     while let Some(row) = rows.next()? {
         let (class, name): (String, String) = (row.get(1)?, row.get(2)?);
         let is_name = class == Class::NameDiffers.word();
@@ -234,12 +292,7 @@ fn read_people(
     Ok(())
 }
 
-fn read_plans(
-    conn: &Connection,
-    range: (i64, i64, FeeYear),
-    whom: Whom,
-    all: &mut BTreeMap<i64, Dossier>,
-) -> Result<()> {
+fn read_plans(conn: &Connection, range: Range<'_>, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on, i.attempt
@@ -313,12 +366,7 @@ fn paid(conn: &Connection, participant: i64, fee_year: FeeYear, instruction: Opt
     Ok(paid)
 }
 
-fn read_open(
-    conn: &Connection,
-    range: (i64, i64, FeeYear),
-    whom: Whom,
-    all: &mut BTreeMap<i64, Dossier>,
-) -> Result<()> {
+fn read_open(conn: &Connection, range: Range<'_>, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT x.participant, x.id, x.class, x.amount, p.booked_on, x.instruction, b.number

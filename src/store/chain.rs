@@ -88,7 +88,7 @@ fn append(tx: &Transaction<'_>, seq: i64, act: &Act, postings: [u8; 32]) -> Resu
     Ok(())
 }
 
-/// Feeds one posting with its entries: how the postings of a transaction are covered, in order of their numbers.
-pub(crate) fn cover(hash: &mut Sha256, posting: [i64; 4], entries: &[[i64; 4]]) {
-    posting.iter().chain(entries.iter().flatten()).for_each(|value| hash.update(value.to_be_bytes()));
+/// Appends one posting with its entries: how the postings of a transaction are covered, in order of their numbers.
+pub(crate) fn cover(bytes: &mut Vec<u8>, posting: [i64; 4], entries: &[[i64; 4]]) {
+    posting.iter().chain(entries.iter().flatten()).for_each(|value| bytes.extend_from_slice(&value.to_be_bytes()));
 }

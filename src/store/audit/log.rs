@@ -44,7 +44,7 @@ fn postings_by_transaction(conn: &Connection) -> Result<BTreeMap<i64, Sha256>> {
     let mut legs = conn.prepare("SELECT id, debit, credit, amount FROM entry ORDER BY id")?;
     let (mut rows, mut legs) = (statement.query([])?, legs.query([])?);
     let mut next = leg(&mut legs)?;
-    let mut entries = Vec::with_capacity(4);
+    let (mut entries, mut covered) = (Vec::with_capacity(4), Vec::new());
     while let Some(row) = rows.next()? {
         let posting: [i64; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
         entries.clear();
@@ -54,7 +54,9 @@ fn postings_by_transaction(conn: &Connection) -> Result<BTreeMap<i64, Sha256>> {
             }
             next = leg(&mut legs)?;
         }
-        cover(digests.entry(row.get(4)?).or_default(), posting, &entries);
+        covered.clear();
+        cover(&mut covered, posting, &entries);
+        digests.entry(row.get(4)?).or_default().update(&covered);
     }
     Ok(digests)
 }

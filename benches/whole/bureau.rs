@@ -1,0 +1,219 @@
+//! A bureau whose people all have an account at one bank, up to the point where that bank answers.
+
+use crate::measure::time;
+use daikou::cli::demo::bank::{Behaviour, SimulatedBank, Style};
+use daikou::cli::init;
+use daikou::config;
+use daikou::daemon::bureau::{Bureau, Order, store_path};
+use daikou::daemon::drops::{Looked, look_at, take_from};
+use daikou::daemon::instructing::{Round, instruct};
+use daikou::daemon::planning::plan;
+use daikou::daemon::receipts::Sender;
+use daikou::daemon::releasing::send;
+use daikou::domain::calendar::{Date, DateTime, Time};
+use daikou::domain::ids::IdNumber;
+use daikou::domain::participant::{BankNumber, Category, DistrictCode, Payer};
+use daikou::format::digest::Algorithm;
+use daikou::format::layout::Layout;
+use daikou::pipeline::lists::Recognised;
+use daikou::store::{FileState, ListVersion, Store};
+use rusqlite::Connection;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub(crate) const BANK: BankNumber = BankNumber(1);
+const DRAFTED: Date = Date::constant(2018, 7, 3);
+const ANSWERED: Date = Date::constant(2018, 7, 5);
+
+/// A drafted and sent batch with its answer, kept so that every round can begin at the same point.
+pub(crate) struct Year {
+    pub(crate) dir: PathBuf,
+    pub(crate) layout: Layout,
+    /// The instruction file as the bank got it.
+    pub(crate) request: PathBuf,
+    /// The answer, and the same rows in another order.
+    pub(crate) answer: PathBuf,
+    pub(crate) shuffled: PathBuf,
+}
+
+/// The order of the day on which the bank answers.
+pub(crate) fn order() -> Order {
+    at(ANSWERED)
+}
+
+fn at(day: Date) -> Order {
+    Order { at: DateTime::from_parts(day, Time::midnight()), actor: "bench".to_owned() }
+}
+
+impl Year {
+    /// Plays the year up to the bank's answer; how long intake, plan and draft took.
+    pub(crate) fn play(dir: &Path, people: u32) -> (Year, Vec<(String, Duration)>) {
+        init::set_up(dir, true).expect("a folder of our own");
+        let path = dir.join("daikou.toml");
+        let text = fs::read_to_string(&path).expect("init wrote it");
+        fs::write(&path, text.replace("max_rows = 50000", "max_rows = 2000000")).expect("a folder of our own");
+        let mut bureau = open(dir);
+        let mut times = Vec::new();
+        fs::write(dir.join("drops/bureau/in/roster.csv"), roster(people)).expect("a folder of our own");
+        let (intake, ()) = time(|| take(&mut bureau, &dir.join("drops/bureau/in/roster.csv"), Sender::Bureau));
+        times.push(("roster intake".to_owned(), intake));
+        recognise_half(&mut bureau, people);
+        let (planned, report) = time(|| plan(&mut bureau, 2018, &at(DRAFTED), &mut |_| {}).expect("a plan"));
+        assert_eq!(report.plans, u64::from(people), "everybody has a plan");
+        times.push(("plan".to_owned(), planned));
+        let round = Round { fee_year: 2018, bank: None, debit_on: None, without_lists: None };
+        let (drafted, report) = time(|| instruct(&mut bureau, &round, &at(DRAFTED)).expect("a round"));
+        assert_eq!(report.batches[0].instructions, u64::from(people), "everybody is asked");
+        times.push(("draft, rendered and synced".to_owned(), drafted));
+        send(&mut bureau, &at(DRAFTED)).expect("the folder of the bank is there");
+        let layout = bureau.layouts[&BANK].clone();
+        drop(bureau);
+        let out = dir.join("drops/banks/rural/out");
+        let request = fs::read_dir(&out).expect("a folder").next().expect("a file").expect("a file").path();
+        let (answer, shuffled) = answers(dir, &request);
+        fs::rename(store_path(&dir.join("state")), dir.join("sent.db")).expect("one folder");
+        (Year { dir: dir.to_owned(), layout, request, answer, shuffled }, times)
+    }
+
+    /// The store as it was before the answer came.
+    pub(crate) fn rewind(&self) -> PathBuf {
+        let store = store_path(&self.dir.join("state"));
+        for extra in ["-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{extra}", store.display()));
+        }
+        fs::copy(self.dir.join("sent.db"), &store).expect("one folder");
+        fs::File::open(&store).and_then(|file| file.sync_all()).expect("one folder");
+        store
+    }
+}
+
+/// The bureau of a folder.
+pub(crate) fn open(dir: &Path) -> Bureau {
+    Bureau::open(config::load(&dir.join("daikou.toml")).expect("init wrote it")).expect("a store")
+}
+
+/// Takes a file as the daemon does once it is whole: until what it leads to is durable.
+pub(crate) fn take(bureau: &mut Bureau, file: &Path, sender: Sender) {
+    let (folder, name) = (file.parent().expect("a folder"), file.file_name().expect("a name"));
+    let found = look_at(bureau, folder, name, &sender).expect("a file");
+    match take_from(bureau, found, sender, None, &order()).expect("it is taken") {
+        Looked::Taken(receipt) => assert_eq!(receipt.state, FileState::Processed, "{:?}", receipt.findings.first()),
+        other => panic!("{}: {other:?}", file.display()),
+    }
+}
+
+/// Takes the answer of a batch whose store was rewound; how long until its last row was durable and seen from outside.
+/// What comes after, the archive and the receipt, is not waited for by anybody's money.
+pub(crate) fn take_answer(year: &Year) -> Duration {
+    let path = year.rewind();
+    let mut bureau = open(&year.dir);
+    let watcher = Connection::open(&path).expect("a store");
+    let durable = std::thread::scope(|scope| {
+        let start = Instant::now();
+        let watching = scope.spawn(move || {
+            let complete = "SELECT count(*) FROM batch WHERE state = 7";
+            while watcher.query_row(complete, [], |row| row.get::<_, i64>(0)).unwrap_or(0) == 0 {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            start.elapsed()
+        });
+        take(&mut bureau, &year.answer, Sender::Bank(BANK, "rural".to_owned()));
+        watching.join().expect("the batch is complete")
+    });
+    // The next round archives the same bytes at the same place.
+    let _ = fs::remove_dir_all(year.dir.join("state/archive/2018/07"));
+    durable
+}
+
+/// Area 500199, born from 1965 on, orders 1 to 998.
+fn id(number: u32) -> IdNumber {
+    let (order, day) = (i64::from(number % 998) + 1, i64::from(number / 998));
+    let date = (1965 + day / 336) * 10_000 + (day / 28 % 12 + 1) * 100 + day % 28 + 1;
+    IdNumber::from_key(50_019_900_000_000_000 + date * 1_000 + order)
+}
+
+fn name(number: u32) -> String {
+    let last: Vec<char> = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉".chars().collect();
+    format!("测试{}{}", last[number as usize % 20], if number % 5 == 0 { "" } else { "明" })
+}
+
+fn roster(people: u32) -> String {
+    let mut text = String::from("身份证号,姓名,区县,缴费档次,开户银行,银行账号,村社区\n");
+    for number in 0..people {
+        let _ = writeln!(text, "{},{},测试区,100,农村商业银行,9999{number:015},一村", id(number).text(), name(number));
+    }
+    text
+}
+
+/// Every second person is entitled, so that every second posting has a deemed entry.
+fn recognise_half(bureau: &mut Bureau, people: u32) {
+    let district = DistrictCode::parse("500199").expect("a code");
+    let scope = ListVersion { payer: Payer::CivilAffairs, district, year: 2017, as_of: None };
+    let on = Date::constant(2018, 6, 28);
+    let act = at(on).act("ingest", "list", [0; 32]);
+    let listed = bureau.store.transact(&act, |txn| {
+        txn.accept_list(1, &scope, on, false)?;
+        for number in (0..people).step_by(2) {
+            let row = Recognised { id: id(number), category: Category::SubsistenceAllowance, name: name(number) };
+            txn.recognise(&scope, &row, 1, number, on)?;
+        }
+        Ok(())
+    });
+    listed.expect("a list");
+}
+
+/// One account in 33 has not enough money. The same rows again in another order, with their places numbered anew.
+fn answers(dir: &Path, request: &Path) -> (PathBuf, PathBuf) {
+    let behaviour = |account: &str, _| {
+        let number: u64 = account.trim_start_matches("9999").parse().unwrap_or(0);
+        if number.is_multiple_of(33) { Behaviour::InsufficientFunds } else { Behaviour::Pays }
+    };
+    let mut bank = SimulatedBank::new(Style::Rural, behaviour);
+    let name = request.file_name().and_then(OsStr::to_str).expect("a name");
+    let bytes = fs::read(request).expect("the request");
+    let mut files = bank.answer(name, &bytes, None, ANSWERED, ANSWERED).expect("a sound request");
+    let file = files.remove(0);
+    let (sorted, shuffled) = (dir.join("sorted"), dir.join("shuffled"));
+    [&sorted, &shuffled].into_iter().for_each(|folder| fs::create_dir(folder).expect("a new folder"));
+    fs::write(sorted.join(&file.name), &file.bytes).expect("a new folder");
+    fs::write(shuffled.join(&file.name), shuffle(&file.bytes)).expect("a new folder");
+    (sorted.join(&file.name), shuffled.join(&file.name))
+}
+
+/// Stride of a record of layout A.
+const STRIDE: usize = 302;
+
+fn shuffle(bytes: &[u8]) -> Vec<u8> {
+    let rows = bytes.len() / STRIDE - 2;
+    let record = |place: usize| &bytes[place * STRIDE..(place + 1) * STRIDE];
+    let mut order: Vec<usize> = (1..=rows).collect();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for place in (1..rows).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        order.swap(place, (state >> 33) as usize % (place + 1));
+    }
+    let mut out = record(0).to_vec();
+    for (place, row) in (1..).zip(&order) {
+        let start = out.len();
+        out.extend_from_slice(record(*row));
+        out[start + 1..start + 9].copy_from_slice(format!("{place:08}").as_bytes());
+    }
+    let digest = Algorithm::Sm3.of(&out);
+    out.extend_from_slice(record(rows + 1));
+    let trailer = out.len() - STRIDE;
+    out[trailer + 40..trailer + 104].copy_from_slice(digest.as_bytes());
+    out
+}
+
+/// A second, small bureau beside the large one.
+pub(crate) fn small(dir: &Path, people: u32) -> Year {
+    Year::play(dir, people).0
+}
+
+/// The store of a bureau, opened alone.
+pub(crate) fn store(path: &Path) -> Store {
+    Store::open(path).expect("a store")
+}

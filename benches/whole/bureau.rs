@@ -137,7 +137,7 @@ fn id(number: u32) -> IdNumber {
 
 fn name(number: u32) -> String {
     let last: Vec<char> = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉".chars().collect();
-    format!("测试{}{}", last[number as usize % 20], if number % 5 == 0 { "" } else { "明" })
+    format!("测试{}{}", last[number as usize % 20], if number.is_multiple_of(5) { "" } else { "明" })
 }
 
 fn roster(people: u32) -> String {

@@ -8,7 +8,7 @@ use daikou::format::names::NameParts;
 use daikou::pipeline::book::BatchLine;
 use daikou::pipeline::decode::ReturnReader;
 use daikou::pipeline::emit::{Answered, open_batch};
-use daikou::pipeline::matching::{Matched, ReturnFile, match_rows};
+use daikou::pipeline::matching::{ReturnFile, match_rows};
 use daikou::pipeline::{conclude, post, settle};
 use daikou::store::{Applied, Store, book, files};
 use std::fmt::Write as _;
@@ -81,7 +81,7 @@ fn post_all(year: &Year, file: &ReturnFile, stretch: usize) -> Duration {
                 changes.batches.splice(0..0, events.iter().map(|event| (number, *event)));
             }
             if place == last {
-                close(&store, id, &file, &matched, &mut changes);
+                close(&store, id, &file, &mut changes);
             }
             let act = order().act("ingest", "answer", [0; 32]);
             let applied = store.apply(&act, changes.book_version, |txn| txn.write(&changes, Some(1), order().today()));
@@ -95,7 +95,7 @@ type Settled = (daikou::pipeline::book::BatchBook, daikou::pipeline::book::Chang
 
 fn settled(store: &Store, id: i64, file: &ReturnFile, rows: &[daikou::pipeline::matching::Row]) -> Settled {
     let book = read_book(store, id, file, rows);
-    let changes = settle(&book, file, rows, order().today());
+    let changes = settle(&book, file, rows, &[], order().today());
     (book, changes)
 }
 
@@ -116,17 +116,11 @@ fn read_book(
     book::batch_book(conn, id, line, range, needs).expect("a store")
 }
 
-fn close(
-    store: &Store,
-    id: i64,
-    file: &ReturnFile,
-    matched: &Matched,
-    changes: &mut daikou::pipeline::book::Changeset,
-) {
+fn close(store: &Store, id: i64, file: &ReturnFile, changes: &mut daikou::pipeline::book::Changeset) {
     let line = book::batch(store.connection(), file.batch.expect("a batch")).expect("a store").expect("the batch").1;
     let book = book::batch_book(store.connection(), id, line, (1, 0), |_, _, _| false).expect("a store");
     let answered = Answered { parts: vec![(1, true)], ..Answered::default() };
-    conclude(&book, file, matched, "rural", &answered, order().today(), changes);
+    conclude(&book, file, "rural", &answered, order().today(), changes);
 }
 
 /// Where the time of one posting goes.
@@ -139,7 +133,7 @@ fn steps(year: &Year, file: &ReturnFile, figures: &mut Vec<Figure>) {
     let mut spent = [Duration::ZERO; 3];
     for rows in matched.rows.chunks(STRETCH) {
         let (reading, book) = time(|| read_book(&store, id, &file, rows));
-        let (judging, changes) = time(|| settle(&book, &file, rows, order().today()));
+        let (judging, changes) = time(|| settle(&book, &file, rows, &[], order().today()));
         let act = order().act("ingest", "answer", [0; 32]);
         let (writing, applied) =
             time(|| store.apply(&act, changes.book_version, |txn| txn.write(&changes, Some(1), order().today())));

@@ -5,7 +5,7 @@ use crate::daemon::{closing, instructing, lists, planning, releasing, resolving}
 use crate::domain::calendar::FeeYear;
 use crate::domain::ids::BatchNumber;
 use crate::store::approvals::{Approval, waiting_for};
-use crate::store::{self, Result as StoreResult, Txn};
+use crate::store::{self, Applied, Result as StoreResult, Txn, book};
 
 /// What is asked for. The kinds are the keys of `[approvals]`.
 #[derive(Clone, Debug)]
@@ -90,12 +90,15 @@ fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<St
 
 fn approve_plan(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     let Ok(fee_year) = approval.subject.parse::<FeeYear>() else { return refuse("the request names no fee year") };
+    let version = book::version(bureau.store.connection())?;
     let (_, digest) = planning::rehearse(bureau, fee_year, order.today())?;
     if digest != approval.digest {
         return void(bureau, approval, order);
     }
     let act = order.act("approve", format!("plan {fee_year}"), digest);
-    bureau.store.transact(&act, |txn| txn.approve(approval.id, &order.actor))?;
+    if bureau.store.apply(&act, version, |txn| txn.approve(approval.id, &order.actor))? == Applied::Stale {
+        return Err(store::Error::Stale.into());
+    }
     let report = planning::carry_out(bureau, fee_year, order, &mut |_| {})?;
     Ok(format!("planned {fee_year}: {} plans, {} refused", report.plans, report.refused))
 }

@@ -16,7 +16,6 @@ use crate::pipeline::intake::{Words, lists};
 use crate::pipeline::lists::{ListChange, ListFile, Recognised, compare, scope};
 use crate::pipeline::planning;
 use crate::store::approvals::Approval;
-use crate::store::files::InForce;
 use crate::store::{self, ListVersion, Txn, book, files};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -46,7 +45,7 @@ pub fn take(
     if in_force.is_some_and(|list| list.sha256 == given.sha256) {
         return Ok(Ended::Duplicate);
     }
-    taking.write(order, |txn, file| write(txn, &config, &list, &version, in_force, file, notices(table), order))
+    taking.write(order, |txn, file| write(txn, &config, &list, &version, file, notices(table), order))
 }
 
 fn without_year() -> Finding {
@@ -61,19 +60,18 @@ fn without_year() -> Finding {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of one file, written in one transaction")]
 fn write(
     txn: &mut Txn<'_>,
     config: &Config,
     list: &ListFile,
     version: &ListVersion,
-    in_force: Option<InForce>,
     file: i64,
     mut notes: Vec<String>,
     order: &Order,
 ) -> store::Result<Ended> {
     let findings: Vec<Finding> = list.defects.iter().map(Finding::from).collect();
     let refused = refused_rows(&list.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
+    let in_force = files::list_in_force(txn.connection(), version)?;
     let processed = |notes| Ended::Processed { accepted: list.rows.len() as u64, refused, findings, notes };
     if in_force.is_some_and(|before| version.as_of.is_some() && before.as_of > version.as_of) {
         notes.push("数据日期早于现行名单，未作变动".to_owned());
@@ -197,6 +195,10 @@ pub fn approve_removals(bureau: &mut Bureau, approval: &Approval, order: &Order)
     let act = order.act("list-removals", approval.subject.clone(), approval.digest);
     let dropped = bureau.store.transact(&act, |txn| {
         txn.approve(approval.id, &order.actor)?;
+        // A newer list came meanwhile: what it says of these people counts, look again.
+        if files::list_in_force(txn.connection(), &version)?.is_some_and(|list| list.file != removals.file) {
+            return Err(store::Error::Stale);
+        }
         let mut touched = BTreeSet::new();
         for row in removals.people.iter().filter_map(recognised) {
             txn.drop_recognition(&version, &row, removals.file, order.today())?;

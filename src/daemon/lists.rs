@@ -79,7 +79,7 @@ fn write(
     }
     let policy = config.policies.newest().expect("checked before");
     let change = compare(list, &files::listed(txn.connection(), version)?, policy.max_removed);
-    let late = is_late(config, policy, list, order);
+    let late = in_force.is_none() && is_late(config, policy, list, order);
     txn.accept_list(file, version, order.today(), late)?;
     let mut touched = BTreeSet::new();
     for (line, row) in &change.added {

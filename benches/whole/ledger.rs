@@ -5,10 +5,10 @@ use crate::measure::{Figure, Reach, Scale, in_turns, memory, memory_of, shell, t
 use daikou::daemon::receipts::Sender;
 use daikou::format::layout::{FileKind, Layout};
 use daikou::format::names::NameParts;
-use daikou::pipeline::book::BatchLine;
+use daikou::pipeline::book::{BatchBook, BatchLine, Changeset, Line};
 use daikou::pipeline::decode::ReturnReader;
 use daikou::pipeline::emit::{Answered, open_batch};
-use daikou::pipeline::matching::{ReturnFile, match_rows};
+use daikou::pipeline::matching::{Matched, ReturnFile, Row, match_rows};
 use daikou::pipeline::{conclude, post, settle};
 use daikou::store::{Applied, Store, book, files};
 use std::fmt::Write as _;
@@ -91,58 +91,72 @@ fn post_all(year: &Year, file: &ReturnFile, stretch: usize) -> Duration {
     .0
 }
 
-type Settled = (daikou::pipeline::book::BatchBook, daikou::pipeline::book::Changeset);
+type Settled = (BatchBook, Changeset);
 
-fn settled(store: &Store, id: i64, file: &ReturnFile, rows: &[daikou::pipeline::matching::Row]) -> Settled {
+fn settled(store: &Store, id: i64, file: &ReturnFile, rows: &[Row]) -> Settled {
     let book = read_book(store, id, file, rows);
     let changes = settle(&book, file, rows, &[], order().today());
     (book, changes)
 }
 
-fn read_book(
-    store: &Store,
-    id: i64,
-    file: &ReturnFile,
-    rows: &[daikou::pipeline::matching::Row],
-) -> daikou::pipeline::book::BatchBook {
+fn read_book(store: &Store, id: i64, file: &ReturnFile, rows: &[Row]) -> BatchBook {
     let (conn, today) = (store.connection(), order().today());
     let line = book::batch(conn, file.batch.expect("a batch")).expect("a store").expect("the batch").1;
     let range = (rows[0].sequence, rows[rows.len() - 1].sequence);
     let mut answers = rows.iter().peekable();
-    let needs = |batch: &BatchLine, sequence: u32, line: &daikou::pipeline::book::Line| {
+    let needs = |batch: &BatchLine, sequence: u32, line: &Line| {
         let row = answers.next_if(|row| row.sequence == sequence);
         row.is_some_and(|row| !post::is_plain(batch, line, row, file.outcome(row), today))
     };
     book::batch_book(conn, id, line, range, needs).expect("a store")
 }
 
-fn close(store: &Store, id: i64, file: &ReturnFile, changes: &mut daikou::pipeline::book::Changeset) {
+fn close(store: &Store, id: i64, file: &ReturnFile, changes: &mut Changeset) {
     let line = book::batch(store.connection(), file.batch.expect("a batch")).expect("a store").expect("the batch").1;
     let book = book::batch_book(store.connection(), id, line, (1, 0), |_, _, _| false).expect("a store");
     let answered = Answered { parts: vec![(1, true)], ..Answered::default() };
     conclude(&book, file, "rural", &answered, order().today(), changes);
 }
 
-/// Where the time of one posting goes.
+/// Where the time of one posting goes; the parts of `apply` each alone on a store of its own.
 fn steps(year: &Year, file: &ReturnFile, figures: &mut Vec<Figure>) {
+    let mut file = file.clone();
+    let (matching, matched) = time(|| match_rows(&mut file, u32::MAX));
+    figures.push(Figure::of("  match", matching, None, Reach::Nothing));
+    let all = |changes: Changeset| changes;
+    let [book, settle, apply] = walk(year, &file, &matched, all);
+    for (what, time) in [("  book", book), ("  settle", settle), ("  apply", apply)] {
+        figures.push(Figure::of(what, time, None, Reach::Nothing));
+    }
+    type Part = (&'static str, fn(Changeset) -> Changeset);
+    let parts: [Part; 3] = [
+        ("    postings and entries", |changes| Changeset { postings: changes.postings, ..Changeset::default() }),
+        ("    answers", |changes| Changeset { answers: changes.answers, ..Changeset::default() }),
+        ("    states", |changes| Changeset { instructions: changes.instructions, ..Changeset::default() }),
+    ];
+    for (what, part) in parts {
+        figures.push(Figure::of(what, walk(year, &file, &matched, part)[2], None, Reach::Nothing));
+    }
+}
+
+/// Book, settle and apply of the whole file, of which only `part` is written.
+fn walk(year: &Year, file: &ReturnFile, matched: &Matched, part: impl Fn(Changeset) -> Changeset) -> [Duration; 3] {
     let path = year.rewind();
     let (id, _) = batch(year);
-    let mut file = file.clone();
     let mut store = store(&path);
-    let (matching, matched) = time(|| match_rows(&mut file, u32::MAX));
     let mut spent = [Duration::ZERO; 3];
     for rows in matched.rows.chunks(STRETCH) {
-        let (reading, book) = time(|| read_book(&store, id, &file, rows));
-        let (judging, changes) = time(|| settle(&book, &file, rows, &[], order().today()));
+        let (reading, book) = time(|| read_book(&store, id, file, rows));
+        let (judging, changes) = time(|| settle(&book, file, rows, &[], order().today()));
+        let version = changes.book_version;
+        let changes = part(changes);
         let act = order().act("ingest", "answer", [0; 32]);
         let (writing, applied) =
-            time(|| store.apply(&act, changes.book_version, |txn| txn.write(&changes, Some(1), order().today())));
+            time(|| store.apply(&act, version, |txn| txn.write(&changes, Some(1), order().today())));
         applied.expect("a store");
         spent = [spent[0] + reading, spent[1] + judging, spent[2] + writing];
     }
-    for (what, time) in [("  match", matching), ("  book", spent[0]), ("  settle", spent[1]), ("  apply", spent[2])] {
-        figures.push(Figure::of(what, time, None, Reach::Nothing));
-    }
+    spent
 }
 
 /// A fresh process that only takes the answer: its peak above its start.

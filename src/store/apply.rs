@@ -125,6 +125,15 @@ impl Txn<'_> {
             Some(accounts) => accounts,
             None => Accounts::load(&self.tx)?,
         };
+        // As many at once as stay in the processor's cache.
+        for some in postings.chunks(1_000) {
+            self.insert_some(some, &mut accounts)?;
+        }
+        self.accounts = Some(accounts);
+        Ok(())
+    }
+
+    fn insert_some(&mut self, postings: &[Numbered<'_>], accounts: &mut Accounts) -> Result<()> {
         let mut heads: Vec<[i64; 5]> = Vec::with_capacity(postings.len());
         let mut entries: Vec<[i64; 4]> = Vec::with_capacity(postings.len() * 2);
         let mut covered = Vec::with_capacity(postings.len() * 96);
@@ -141,7 +150,6 @@ impl Txn<'_> {
             heads.push(head);
         }
         self.postings.update(&covered);
-        self.accounts = Some(accounts);
         bulk::insert(&self.tx, "posting", 5, &heads, |row, head| head.iter().try_for_each(|value| row.put(value)))?;
         bulk::insert(&self.tx, "entry", 4, &entries, |row, entry| entry.iter().try_for_each(|value| row.put(value)))
     }

@@ -114,6 +114,8 @@ impl Store {
         }
         conn.pragma_update(None, "cell_size_check", "ON")?;
         conn.pragma_update(None, "cache_size", -32_768)?;
+        // 128 MB: the log of one large file is folded back once, not by every fourth commit of it.
+        conn.pragma_update(None, "wal_autocheckpoint", 4_096)?;
         conn.set_prepared_statement_cache_capacity(128);
         let mut store = Store { conn };
         store.migrate(path)?;

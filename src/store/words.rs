@@ -32,14 +32,10 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// Reads all that are known.
     pub(crate) fn load(conn: &Connection) -> Result<Accounts> {
-        let fixed = [
-            (1, Account::Collection),
-            (2, Account::Suspense),
-            (3, Account::PersonalOwn),
-            (4, Account::PersonalGovernment),
-        ];
         let mut known = Accounts::default();
-        fixed.into_iter().for_each(|(id, account)| known.add(id, account));
+        for account in [Account::Collection, Account::Suspense, Account::PersonalOwn, Account::PersonalGovernment] {
+            known.accounts.insert(fixed(account).expect("only receivables are numbered as they come"), account);
+        }
         let mut statement = conn.prepare_cached("SELECT id, payer, district FROM account WHERE payer IS NOT NULL")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -56,8 +52,8 @@ impl Accounts {
 
     /// The number of an account, given now if it is new.
     pub(crate) fn id(&mut self, conn: &Connection, account: Account) -> Result<i64> {
-        if let Some(id) = self.ids.get(&account) {
-            return Ok(*id);
+        if let Some(id) = fixed(account).or_else(|| self.ids.get(&account).copied()) {
+            return Ok(id);
         }
         let Account::Receivable(payer, district) = account else { unreachable!("only receivables are added") };
         conn.prepare_cached("INSERT INTO account (payer, district) VALUES (?1, ?2)")?
@@ -70,6 +66,17 @@ impl Accounts {
     /// The account of a number.
     pub(crate) fn account(&self, id: i64) -> Result<Account> {
         self.accounts.get(&id).copied().ok_or_else(|| Error::Broken(format!("account {id} is not known")))
+    }
+}
+
+/// The stored number of the accounts that every bureau has.
+fn fixed(account: Account) -> Option<i64> {
+    match account {
+        Account::Collection => Some(1),
+        Account::Suspense => Some(2),
+        Account::PersonalOwn => Some(3),
+        Account::PersonalGovernment => Some(4),
+        Account::Receivable(..) => None,
     }
 }
 

@@ -366,7 +366,10 @@ impl Txn<'_> {
                 self.move_all(id, Released, Sent)?;
                 self.tx.execute("UPDATE batch SET sent_on = ?2 WHERE id = ?1", (id, day(today)))?;
             }
-            BatchEvent::NeverArrived => self.move_all(id, Sent, Released)?,
+            BatchEvent::NeverArrived => {
+                self.forget_delivery(id)?;
+                self.move_all(id, Sent, Released)?;
+            }
             BatchEvent::Accepted => {
                 self.end_delivery_doubts(id)?;
                 self.tx.execute("UPDATE batch SET answered_on = ?2 WHERE id = ?1", (id, day(today)))?;

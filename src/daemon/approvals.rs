@@ -1,7 +1,7 @@
 //! Maker and checker (R21): a step that needs another person is asked for, and carried out when that person says yes.
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
-use crate::daemon::{closing, instructing, lists, planning, releasing, resolving};
+use crate::daemon::{by_hand, closing, instructing, lists, planning, releasing, resolving};
 use crate::domain::calendar::FeeYear;
 use crate::domain::ids::BatchNumber;
 use crate::store::approvals::{Approval, waiting_for};
@@ -10,9 +10,9 @@ use crate::store::{self, Applied, Result as StoreResult, Txn, book};
 /// What is asked for. The kinds are the keys of `[approvals]`.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// `plan`, `release`, `zero-payment`, `list-removals`, `resolve`, `close`, `without-lists`.
+    /// `plan`, `release`, `zero-payment`, `list-removals`, `resolve`, `delivery`, `close`, `without-lists`.
     pub kind: &'static str,
-    /// Fee year, batch number, file or exception.
+    /// Fee year, batch number, delivery, file or exception.
     pub subject: String,
     /// What the maker gave, to be carried out as it is.
     pub request: String,
@@ -81,6 +81,7 @@ fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<St
         "release" => releasing::approve_release(bureau, approval, order),
         "zero-payment" => releasing::approve_zero(bureau, approval, order),
         "list-removals" => lists::approve_removals(bureau, approval, order),
+        "delivery" => by_hand::approve(bureau, approval, order),
         "close" => closing::approve(bureau, approval, order),
         "resolve" => resolving::approve(bureau, approval, order),
         "without-lists" => instructing::approve_without_lists(bureau, approval, order),

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 pub mod folder;
 pub mod inbound;
 pub mod local;
+pub mod offered;
 pub mod outbound;
 pub mod place;
 pub mod profile;

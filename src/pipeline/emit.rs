@@ -117,7 +117,7 @@ pub fn close_batch(book: &BatchBook, answered: &Answered, out: &mut Changeset) {
             line: None,
             amount: Money::ZERO,
             posting: None,
-            reason: "the final return file is in and has no row for it".to_owned(),
+            reason: "末次回盘已到，其中没有该指令".to_owned(),
         });
     }
 }

@@ -4,6 +4,7 @@
 use crate::config::Approval as Needs;
 use crate::daemon::approvals::{Request, ask, unreadable};
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
+use crate::daemon::outstanding::WrittenFor;
 use crate::daemon::planning::stretches;
 use crate::daemon::releasing::{post_zero, release, release_request};
 use crate::domain::calendar::{Date, DateTime, FeeYear, parse_date};
@@ -428,6 +429,7 @@ fn render(
         sha256: spooled.sha256,
         file,
         control,
+        written_for: WrittenFor::of(bank).text(),
     };
     Ok((new, asked.iter().map(|row| stored(layout, row)).collect()))
 }
@@ -481,6 +483,7 @@ fn draft_zero(
         sha256: hash.finalize().into(),
         file: String::new(),
         control: None,
+        written_for: String::new(),
     };
     let second = bureau.config.approvals.zero_payment == Needs::Second;
     let act = order.act("draft", batch.number.to_string(), batch.sha256);

@@ -77,7 +77,8 @@ fn text(queue: &[Queued], waiting: &BTreeSet<String>, today: Date) -> String {
     let held: Money = queue.iter().map(|exception| exception.amount).sum();
     let count = queue.len();
     text + &format!(
-        "共 {count} 项，暂收款 {held} 元。经过：daikou explain exception 编号；处理：daikou resolve 编号 --as-class 结论 --reason 理由\n"
+        "共 {count} 项，暂收款 {held} 元\n经过：daikou explain exception 编号\n\
+         处理：daikou resolve 编号 --as-class 结论 --reason 理由\n"
     )
 }
 
@@ -96,7 +97,7 @@ fn shown(exception: &Queued, today: Date) -> Vec<String> {
 /// What comes next, or what was decided.
 fn next_step(exception: &Queued, is_asked: bool) -> String {
     if exception.resolved {
-        return format!("已处理：{}", exception.resolution);
+        return format!("已处理，{}", exception.resolution);
     }
     if is_asked {
         return format!("已提交，待另一人批准：{}", approve_command(&subject(exception.id)));
@@ -148,14 +149,7 @@ mod tests {
     #[test]
     fn a_row_names_the_class_twice_and_nobody() {
         let cells = shown(&queued(Class::Partial, 2_000), Date::constant(2018, 8, 6));
-        let expected = [
-            "7",
-            "实扣少于应扣 partial",
-            "500199********0014",
-            "",
-            "20.00",
-            "32",
-        ];
+        let expected = ["7", "实扣少于应扣 partial", "500199********0014", "", "20.00", "32"];
         assert_eq!(cells, expected);
     }
 

@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn what_clerks_read_has_its_chinese() {
         let words = EX_POST_STATES.into_iter().chain(KINDS.map(|(kind, _)| kind));
-        let others = ["waiting", "civil-affairs", "registered-poor", "frozen", "key-conflict", "list", "suspense-posted"];
+        let others =
+            ["waiting", "civil-affairs", "registered-poor", "frozen", "key-conflict", "list", "suspense-posted"];
         words.chain(others).for_each(|word| assert!(chinese(word).is_some(), "{word}"));
         assert_eq!(both("rural"), "rural");
         assert_eq!(both("civil-affairs/500199"), "民政 civil-affairs/500199");

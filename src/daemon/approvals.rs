@@ -90,7 +90,7 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
         "plan" => planning::asks(approval),
         "release" | "zero-payment" => releasing::asks(bureau, approval),
         "list-removals" => lists::asks(approval),
-        "close" => Ok(closing::asks(approval)),
+        "close" => closing::asks(approval),
         "resolve" => resolving::asks(bureau, approval),
         "without-lists" => instructing::asks(bureau, approval),
         other => Ok(other.to_owned()),

@@ -115,16 +115,16 @@ pub fn instruct(bureau: &mut Bureau, round: &Round, order: &Order) -> Step<Round
 /// What a yes to a round without the lists would do.
 pub fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
     let Ok(round) = serde_json::from_str::<Round>(&approval.request) else { return unreadable() };
-    let waiting: Vec<String> =
-        waiting_districts(bureau, round.fee_year)?.iter().map(ToString::to_string).collect();
-    let waiting = if waiting.is_empty() { "无".to_owned() } else { waiting.join("、") };
-    let bank = round.bank.as_deref().unwrap_or("全部");
-    let debit_on = round.debit_on.as_deref().unwrap_or("下一工作日");
+    let waiting: Vec<String> = waiting_districts(bureau, round.fee_year)?.iter().map(ToString::to_string).collect();
+    let bank = round.bank.as_ref().map_or("全部银行".to_owned(), |bank| format!("银行 {bank}"));
+    let debit_on = round.debit_on.as_ref().map_or("下一工作日扣款".to_owned(), |day| format!("{day} 扣款"));
+    let waiting = if waiting.is_empty() {
+        "名单都已到".to_owned()
+    } else {
+        format!("名单未到的区县 {}", waiting.join("、"))
+    };
     let reason = round.without_lists.as_deref().unwrap_or_default();
-    Ok(format!(
-        "{} 年度不等名单起草一轮扣款（R8a）：银行 {bank}，扣款日 {debit_on}，名单未到的区县 {waiting}；理由：{reason}",
-        round.fee_year
-    ))
+    Ok(format!("{} 年度不等名单起草一轮扣款（R8a）：{bank}，{debit_on}，{waiting}；理由：{reason}", round.fee_year))
 }
 
 /// A checker allowed a round without the lists.
@@ -157,10 +157,7 @@ fn debit_date(bureau: &Bureau, round: &Round, order: &Order) -> Step<Date> {
         return refuse(format!("扣款日 {day} 已过"));
     }
     if day.year() != round.fee_year || day > year.last_debit {
-        return refuse(format!(
-            "扣款日不能是 {day}：{} 年度最后的扣款日为 {}（R13）",
-            round.fee_year, year.last_debit
-        ));
+        return refuse(format!("扣款日不能是 {day}：{} 年度最后的扣款日为 {}（R13）", round.fee_year, year.last_debit));
     }
     Ok(day)
 }

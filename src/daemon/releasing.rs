@@ -188,10 +188,7 @@ fn withdraw(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -> Step<SendR
 fn send_one(bureau: &mut Bureau, batch: &BatchLine, folder: &Path, order: &Order) -> Step<SendReport> {
     let bytes = archived(&bureau.config.state, batch)?;
     if transport::sha256(&bytes) != batch.sha256 {
-        return refuse(format!(
-            "批次 {}：存档的扣款文件与批准时不同，未发送；请立即联系运维人员",
-            batch.number
-        ));
+        return refuse(format!("批次 {}：存档的扣款文件与批准时不同，未发送；请立即联系运维人员", batch.number));
     }
     let resumed = batch.state == BatchState::Sending;
     // A folder that is missing is no doubt about delivery: nothing is begun.
@@ -291,7 +288,10 @@ fn archived(state: &Path, batch: &BatchLine) -> Step<Vec<u8>> {
     let path = state.join(archive_path(batch));
     match std::fs::read(&path) {
         Ok(bytes) => Ok(bytes),
-        Err(source) => Err(transport::Error::io(&path, "read the archived instruction file", source).into()),
+        Err(source) => {
+            let path = path.display().to_string();
+            Err(transport::Error::Io { path, doing: "read the archived instruction file", source }.into())
+        }
     }
 }
 

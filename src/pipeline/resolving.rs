@@ -113,7 +113,9 @@ pub fn resolve(matter: &Matter<'_>, resolution: &Resolution, today: Date) -> Res
         (true, Decision::Settled) => settle_suspense(matter, resolution, today, &mut out)?,
         (true, Decision::Refund) => give_back(matter, resolution, today, &mut out)?,
         (true, Decision::Reverse) => take_back(matter, resolution, today, &mut out)?,
-        (true, Decision::Failed) => return Err("该例外持有暂收款：只能核实认可 settled、退款 refund 或冲正 reverse".to_owned()),
+        (true, Decision::Failed) => {
+            return Err("该例外持有暂收款：只能核实认可 settled、退款 refund 或冲正 reverse".to_owned());
+        }
         (false, decision) => resolve_without_money(matter, decision, resolution, today, &mut out)?,
     }
     Ok(out)
@@ -211,7 +213,11 @@ fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut 
     let (instruction, dossier) = instruction_and_person(matter)?;
     let original = matter.posting.ok_or("该指令没有可冲正的记账")?;
     if instruction.state != InstructionState::Settled {
-        return Err(format!("该指令现为“{} {}”：已扣款入账 settled 的才能冲正", instruction.state.chinese(), instruction.state.word()));
+        return Err(format!(
+            "该指令现为“{} {}”：已扣款入账 settled 的才能冲正",
+            instruction.state.chinese(),
+            instruction.state.word()
+        ));
     }
     let on = resolution.booked_on.unwrap_or(today);
     let reversal = postings::reversal_of(original, booked(on, matter.closed));

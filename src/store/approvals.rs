@@ -37,8 +37,9 @@ impl Approval {
 
 /// What waits, oldest first.
 pub fn waiting(conn: &Connection) -> Result<Vec<Approval>> {
-    let mut statement = conn
-        .prepare_cached("SELECT id, kind, subject, request, digest, maker, made_on FROM approval WHERE state = 0 ORDER BY id")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT id, kind, subject, request, digest, maker, made_on FROM approval WHERE state = 0 ORDER BY id",
+    )?;
     let rows = statement.query_map([], approval)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -118,5 +119,29 @@ impl Txn<'_> {
             .prepare_cached("UPDATE approval SET state = 2 WHERE kind = ?1 AND subject = ?2 AND state = 0")?
             .execute((kind, subject))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_meant_by_its_names() {
+        let approval = Approval {
+            id: 3,
+            kind: "resolve".to_owned(),
+            subject: "exception 12".to_owned(),
+            request: String::new(),
+            digest: [0; 32],
+            maker: String::new(),
+            made_on: Date::constant(2018, 7, 5),
+        };
+        ["3", "12", "exception 12", "resolve exception 12"]
+            .iter()
+            .for_each(|text| assert!(approval.is_meant_by(text), "{text}"));
+        ["", "1", "exception", "resolve", "plan exception 12", "resolve exception 1"]
+            .iter()
+            .for_each(|text| assert!(!approval.is_meant_by(text), "{text}"));
     }
 }

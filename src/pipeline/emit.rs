@@ -148,6 +148,7 @@ pub fn drop_repeated<E>(
             Some(Place::Repeat) => continue,
             Some(Place::Conflict) => {
                 (exception.class, exception.amount, exception.posting) = (Class::KeyConflict, Money::ZERO, None);
+                exception.reason = "同一银行流水此前已按其他内容记账".to_owned();
             }
             Some(Place::Kept(index)) => exception.posting = Some(*index),
             None => {}

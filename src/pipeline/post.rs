@@ -275,7 +275,8 @@ impl Case<'_> {
     fn differences(&self) -> String {
         let answer = self.answer;
         let (chinese, word) = (answer.outcome.chinese(), answer.outcome.word());
-        let mut words = format!("银行称{chinese} {word}，应扣 {} 元，实扣 {} 元", self.line.amount, answer.actual);
+        let mut words =
+            format!("银行处理结果：{chinese} {word}，应扣 {} 元，实扣 {} 元", self.line.amount, answer.actual);
         if let Some(day) = answer.booked_on {
             words.push_str(&format!("，记账日 {day}"));
         }

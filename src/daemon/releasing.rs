@@ -1,7 +1,7 @@
 //! Release of batches, posting of zero-payment batches (R9, R21), and sending, told honestly.
 
 use crate::daemon::approvals::{Request, batch_of, void};
-use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
+use crate::daemon::bureau::{Bureau, Order, Step, StepError, no_policy, refuse};
 use crate::domain::calendar::DateTime;
 use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, InstructionNumber};
@@ -27,6 +27,17 @@ pub fn release_request(batch: BatchNumber, sha256: [u8; 32]) -> Request {
     Request { kind, subject: batch.to_string(), request: String::new(), digest: sha256 }
 }
 
+/// What a yes to a batch would do.
+pub fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
+    let batch = stored_batch(bureau, batch_of(approval)?)?;
+    let (fee_year, count, amount) = (batch.fee_year, batch.count, batch.amount);
+    let Some(number) = batch.bank else {
+        return Ok(format!("{fee_year} 年度零自付 {count} 人，政府代缴 {amount} 元记账，不向银行扣款"));
+    };
+    let bank = bureau.config.bank(number).map_or_else(|| number.0.to_string(), |bank| bank.key.clone());
+    Ok(format!("发往银行 {bank}：{} 扣款，{fee_year} 年度，{count} 笔，{amount} 元", batch.debit_on))
+}
+
 /// A checker released a batch: its bytes in the archive must still be those that were shown.
 pub fn approve_release(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     let number = batch_of(approval)?;
@@ -37,14 +48,14 @@ pub fn approve_release(bureau: &mut Bureau, approval: &Approval, order: &Order) 
     }
     if is_too_late(bureau, &batch, order)? {
         let report = withdraw(bureau, &batch, order)?;
-        return refuse(format!("batch {number}: {}", report.words));
+        return refuse(format!("批次 {number}：{}", report.words));
     }
     let act = order.act("release", number.to_string(), batch.sha256);
     bureau.store.transact(&act, |txn| {
         txn.approve(approval.id, &order.actor)?;
         release(txn, number, order)
     })?;
-    Ok(format!("released batch {number}: {} instructions, {} yuan", batch.count, batch.amount))
+    Ok(format!("批次 {number} 已放行 released：{} 笔，{} 元", batch.count, batch.amount))
 }
 
 /// Releases a batch within a transaction.
@@ -61,7 +72,7 @@ pub fn approve_zero(bureau: &mut Bureau, approval: &Approval, order: &Order) -> 
         return void(bureau, approval, order);
     }
     let posted = post_zero(bureau, &batch, order, |txn| txn.approve(approval.id, &order.actor))?;
-    Ok(format!("posted zero-payment batch {number}: {posted} of {} people", batch.count))
+    Ok(format!("零自付批次 {number} 已入账：名单 {} 人，入账 {posted} 人", batch.count))
 }
 
 /// R9: posts those who are still entitled and unreceived on the day of approval, booked on that day.
@@ -72,10 +83,10 @@ pub fn post_zero(
     approve: impl FnOnce(&mut Txn<'_>) -> crate::store::Result<()>,
 ) -> Step<usize> {
     let Some((policy, year)) = bureau.config.policies.of(batch.fee_year) else {
-        return refuse(format!("no policy has the fee year {}", batch.fee_year));
+        return no_policy(batch.fee_year);
     };
     if order.today().year() != batch.fee_year {
-        return refuse(format!("fee year {} is over: the batch can only be left (R9)", batch.fee_year));
+        return refuse(format!("{} 年度已结束，该批次不能再入账（R9）", batch.fee_year));
     }
     let act = order.act("zero-payment", batch.number.to_string(), batch.sha256);
     let posted = bureau.store.transact(&act, |txn| {
@@ -170,17 +181,14 @@ fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> 
 /// Too late for its debit date: cancelled, and drafted again by the next round.
 fn withdraw(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -> Step<SendReport> {
     move_batch(bureau, batch, BatchEvent::Withdrawn, "withdraw", None, order)?;
-    let words = format!("the cutoff for {} has passed: cancelled, the next instruct drafts it again", batch.debit_on);
+    let words = format!("已过扣款日 {} 的截止时间，批次已取消，下一轮 instruct 重新起草", batch.debit_on);
     Ok(SendReport { batch: batch.number, state: BatchState::Cancelled, words })
 }
 
 fn send_one(bureau: &mut Bureau, batch: &BatchLine, folder: &Path, order: &Order) -> Step<SendReport> {
     let bytes = archived(&bureau.config.state, batch)?;
     if transport::sha256(&bytes) != batch.sha256 {
-        return refuse(format!(
-            "batch {}: the archived bytes are not those that were approved: nothing is sent",
-            batch.number
-        ));
+        return refuse(format!("批次 {}：存档的扣款文件与批准时不同，未发送；请立即联系运维人员", batch.number));
     }
     let resumed = batch.state == BatchState::Sending;
     // A folder that is missing is no doubt about delivery: nothing is begun.
@@ -194,9 +202,9 @@ fn send_one(bureau: &mut Bureau, batch: &BatchLine, folder: &Path, order: &Order
             move_batch(bureau, batch, BatchEvent::Delivered, "sent", None, order)?;
             Ok(SendReport { batch: batch.number, state: BatchState::Sent, words: words.to_owned() })
         }
-        Ok(Evidence::None) => in_doubt(bureau, batch, "an earlier attempt ended without evidence".to_owned(), order),
-        Err(error @ (transport::Error::Taken { .. } | transport::Error::Changed { .. })) => {
-            in_doubt(bureau, batch, error.to_string(), order)
+        Ok(Evidence::None) => in_doubt(bureau, batch, "上次发送中断，没有送达的凭据".to_owned(), order),
+        Err(transport::Error::Taken { .. } | transport::Error::Changed { .. }) => {
+            in_doubt(bureau, batch, "银行目录中已有同名而内容不同的文件，未覆盖".to_owned(), order)
         }
         Err(error) => Err(StepError::Transport(error)),
     }
@@ -263,9 +271,9 @@ fn deliver(
         publish(folder, OsStr::new(control), bytes)?;
     }
     Ok(Evidence::Seen(match published {
-        Published::ReadBack => "read back under its final name",
-        Published::AlreadyThere => "found there with the same digest",
-        Published::TakenAway => "renamed, and fetched before it could be read back",
+        Published::ReadBack => "已按正式文件名回读核对",
+        Published::AlreadyThere => "目录中已有摘要相同的同名文件",
+        Published::TakenAway => "改为正式文件名后，回读前已被取走",
     }))
 }
 
@@ -280,13 +288,16 @@ fn archived(state: &Path, batch: &BatchLine) -> Step<Vec<u8>> {
     let path = state.join(archive_path(batch));
     match std::fs::read(&path) {
         Ok(bytes) => Ok(bytes),
-        Err(error) => refuse(format!("{}: {error}: the archived instruction file is needed", path.display())),
+        Err(source) => {
+            let path = path.display().to_string();
+            Err(transport::Error::Io { path, doing: "read the archived instruction file", source }.into())
+        }
     }
 }
 
 fn stored_batch(bureau: &Bureau, number: BatchNumber) -> Step<BatchLine> {
     match book::batch(bureau.store.connection(), number)? {
         Some((_, batch)) => Ok(batch),
-        None => refuse(format!("batch {number} is not known")),
+        None => refuse(format!("没有批次 {number}")),
     }
 }

@@ -399,7 +399,7 @@ impl Txn<'_> {
     /// A bank that answers rows has the batch: whether it arrived is no question any more.
     fn end_delivery_doubts(&self, batch: i64) -> Result<()> {
         self.tx.execute(
-            "UPDATE exception SET resolved = 1, resolution = 'answered by the bank'
+            "UPDATE exception SET resolved = 1, resolution = '银行已回盘'
              WHERE class IN ('duplicate-batch', 'delivery-in-doubt') AND resolved = 0 AND instruction = (?1 << 27) + 1",
             [batch],
         )?;

@@ -324,7 +324,8 @@ mod tests {
         for figures in [&metrics.postings, &metrics.posted_fen, &metrics.instructions, &metrics.open_exceptions] {
             figures.set(["deemed"], 7);
         }
-        for figures in [&metrics.batches, &metrics.alarms, &metrics.last_scan, &metrics.line_up, &metrics.line_contact] {
+        for figures in [&metrics.batches, &metrics.alarms, &metrics.last_scan, &metrics.line_up, &metrics.line_contact]
+        {
             figures.set(["departments/civil-affairs/500199/in"], 1_530_000_000);
         }
         for figures in [&metrics.oldest_unanswered, &metrics.windows_missed, &metrics.disk_free, &metrics.wal] {

@@ -2,6 +2,7 @@
 
 use crate::cli::{Context, Exit, Ran};
 use crate::daemon::approvals::approve;
+use crate::daemon::bureau::StepError;
 use serde_json::json;
 
 /// Arguments of `approve`.
@@ -15,16 +16,26 @@ pub struct ApproveArgs {
 /// Runs `approve`.
 pub fn run(args: &ApproveArgs, context: &Context) -> Ran {
     let mut bureau = context.open()?;
-    let mut done = Vec::new();
+    let (mut done, mut refused) = (Vec::new(), Vec::new());
     for id in &args.ids {
-        let words = approve(&mut bureau, id, &context.order())?;
-        if !context.json {
-            println!("{words}");
+        match approve(&mut bureau, id, &context.order()) {
+            Ok(words) => {
+                if !context.json {
+                    println!("{words}");
+                }
+                done.push(json!({ "id": id, "done": words }));
+            }
+            // What is refused does not hold up the others.
+            Err(StepError::Refused(words)) => {
+                eprintln!("daikou: {}", StepError::Refused(words.clone()));
+                refused.push(json!({ "id": id, "why": words }));
+            }
+            Err(error) => return Err(error.into()),
         }
-        done.push(json!({ "id": id, "done": words }));
     }
+    let exit = if refused.is_empty() { Exit::Done } else { Exit::Findings };
     if context.json {
-        context.print_json(&json!({ "approved": done }));
+        context.print_json(&json!({ "approved": done, "refused": refused }));
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }

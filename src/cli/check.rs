@@ -1,9 +1,13 @@
 //! `daikou check`: everything that is wrong with the configuration and with the folders it names, all at once.
 
 use crate::config::{self, Config, Problem, Served};
+use crate::daemon::bureau::store_path;
+use crate::daemon::outstanding::contradictions;
 use crate::domain::calendar::Date;
 use crate::domain::participant::BankNumber;
+use crate::format::encode::check_bank;
 use crate::format::layout::Layout;
+use crate::store::Store;
 use crate::transport::sftp::SftpRemote;
 use crate::transport::watchdog::Watchdog;
 use rustix::fs::{Access, access, statvfs};
@@ -45,13 +49,13 @@ pub fn run(context: &crate::cli::Context) -> crate::cli::Ran {
     let (config, mut findings) = check(&context.config);
     if let Some(config) = &config {
         match crate::daemon::bureau::load_layouts(config) {
-            Ok(layouts) => findings.configuration.extend(missing_header_values(config, &layouts, &context.config)),
+            Ok(layouts) => findings.configuration.extend(wrong_header_values(config, &layouts, &context.config)),
             Err(error) => findings.configuration.push(Problem::of_file("formats", error.to_string())),
         }
         findings.outside.extend(unreachable(config));
-        let store = crate::daemon::bureau::store_path(&config.state);
-        if let Err(error) = crate::store::Store::open(&store) {
-            findings.outside.push(error.to_string());
+        match against_the_store(config) {
+            Ok(found) => findings.outside.extend(found),
+            Err(error) => findings.outside.push(error.to_string()),
         }
     }
     if context.json {
@@ -71,21 +75,30 @@ pub fn run(context: &crate::cli::Context) -> crate::cli::Ran {
     })
 }
 
-/// What a bank's layout needs of `[bank.header]` and does not get: found here, not when the first batch is drafted.
-fn missing_header_values(config: &Config, layouts: &BTreeMap<BankNumber, Layout>, file: &Path) -> Vec<Problem> {
+/// What a bank's layout needs of `[bank.header]` and does not get, or cannot write: found here, not when the first
+/// batch is drafted.
+fn wrong_header_values(config: &Config, layouts: &BTreeMap<BankNumber, Layout>, file: &Path) -> Vec<Problem> {
     let banks = config.banks.iter().filter_map(|bank| Some((bank, layouts.get(&bank.number)?)));
-    let missing = banks.flat_map(|(bank, layout)| {
-        let keys = layout.bank_keys().into_iter().filter(|key| !bank.header.contains_key(*key));
-        keys.map(|key| format!("bank {}: [bank.header] has no {key}, which layout {} needs", bank.key, layout.key))
+    let wrong = banks.flat_map(|(bank, layout)| {
+        let faults = check_bank(layout, &bank.header).into_iter();
+        faults.map(|fault| format!("bank {}: {fault}", bank.key))
     });
-    missing.map(|words| Problem::of_file(file.display().to_string(), words)).collect()
+    wrong.map(|words| Problem::of_file(file.display().to_string(), words)).collect()
+}
+
+/// The store can be opened, and what is out there still fits the configuration.
+fn against_the_store(config: &Config) -> crate::store::Result<Vec<String>> {
+    let store = Store::open(&store_path(&config.state))?;
+    contradictions(config, store.connection())
 }
 
 /// Banks' own servers that cannot be reached, or do not let us in; all are asked at once.
 fn unreachable(config: &Config) -> Vec<String> {
     let servers = config.banks.iter().filter_map(|bank| Some((bank.key.clone(), bank.sftp.clone()?)));
     let asked: Vec<_> = servers
-        .map(|(key, profile)| (key, std::thread::spawn(move || SftpRemote::connect(&profile, &Watchdog::default()).err())))
+        .map(|(key, profile)| {
+            (key, std::thread::spawn(move || SftpRemote::connect(&profile, &Watchdog::default()).err()))
+        })
         .collect();
     let failed = asked.into_iter().filter_map(|(key, asked)| Some((key, asked.join().ok()??)));
     failed.map(|(key, fault)| format!("bank {key}: {fault}; `daikou doctor {key}` says more")).collect()

@@ -1,4 +1,4 @@
-//! `daikou explain`: everything about one person, instruction, batch, file or posting.
+//! `daikou explain`: everything about one person, instruction, batch, file, posting or exception.
 
 use crate::cli::export::bank_keys;
 use crate::cli::facts::{all_as_json, as_lines};
@@ -14,7 +14,8 @@ use serde_json::{Map, json};
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// Identity number, instruction (24 digits), batch (16), file (`file 12`, name or digest), posting (`ret:…`, `pay:…`)
+    /// Identity number, instruction (24 digits), batch (16), file (`file 12`, name or digest), posting (`ret:…`, `pay:…`),
+    /// exception (`exception 12`)
     #[arg(value_name = "ID", required = true)]
     id: Vec<String>,
 }
@@ -27,6 +28,7 @@ enum Subject {
     Batch(BatchNumber),
     Posting(String),
     File(i64),
+    Exception(i64),
     Named(String),
 }
 
@@ -43,6 +45,8 @@ impl Subject {
             Subject::Person(parsed.id)
         } else if let (1..=9, Ok(id)) = (number.len(), number.parse()) {
             Subject::File(id)
+        } else if let Some(Ok(id)) = text.strip_prefix("exception ").map(|number| number.trim().parse()) {
+            Subject::Exception(id)
         } else if text.contains(':') {
             Subject::Posting(text.to_owned())
         } else {
@@ -57,6 +61,7 @@ impl Subject {
             Subject::Instruction(_) => "instruction",
             Subject::Batch(_) => "batch",
             Subject::Posting(_) => "posting",
+            Subject::Exception(_) => "exception",
             Subject::File(_) | Subject::Named(_) => "file",
         }
     }
@@ -68,7 +73,7 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Ran {
     let bureau = context.open()?;
     let subject = named(Subject::parse(&text), &bureau)?;
     let Some(tables) = tables(&subject, &bureau)? else {
-        return Err(StepError::Refused(format!("{text} is not known here")).into());
+        return Err(StepError::Refused(format!("查不到“{text}”")).into());
     };
     if context.json {
         let head = Map::from_iter([("kind".to_owned(), json!(subject.word()))]);
@@ -98,6 +103,7 @@ fn tables(subject: &Subject, bureau: &Bureau) -> Result<Option<Vec<Facts>>, CliE
         Subject::Person(id) => explain::person(conn, *id)?,
         Subject::Instruction(number) => explain::instruction(conn, *number)?,
         Subject::Posting(key) => explain::posting(conn, key)?,
+        Subject::Exception(id) => explain::exception(conn, *id)?,
         Subject::Batch(number) => return Ok(explain::batch(conn, *number, &lookup)?),
         Subject::File(id) => return Ok(explain::file(conn, *id)?),
         Subject::Named(_) => None,
@@ -123,6 +129,7 @@ mod tests {
             ("pay:wechat:1", "posting"),
             ("file 12", "file"),
             ("12", "file"),
+            ("exception 12", "exception"),
             ("NSH_500199000001_20180705_00000001.RSP", "file"),
         ];
         for (text, kind) in kinds {

@@ -48,7 +48,7 @@ fn what(word: &str) -> Result<What, String> {
 pub fn run(args: &ExportArgs, context: &Context) -> Ran {
     let table = Table { what: args.what, year: args.year, format: format(args, context)?, mask: args.mask };
     if args.year.is_some() && !args.what.has_years() {
-        eprintln!("daikou: these rows belong to no year: --year is left out");
+        eprintln!("daikou: 该表不分年度，--year 不起作用");
     }
     let bureau = context.open()?;
     match &args.out {

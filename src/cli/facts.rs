@@ -1,7 +1,7 @@
 //! What is known, for people and for machines: Chinese and masked, or whole under the names of the columns.
 
 use crate::cli::out::Kind;
-use crate::cli::table::aligned;
+use crate::cli::table::{aligned, printable};
 use crate::cli::words::both;
 use crate::domain::exception::Class;
 use crate::store::facts::{Fact, Facts};
@@ -26,7 +26,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("file", "投递文件"),
     ("files", "处理中的文件"),
     ("missing_lists", "未到的名单"),
-    ("zero_payments", "待批准的零缴费批次"),
+    ("zero_payments", "待批准的零自付批次"),
     ("windows", "错过的时段"),
     ("outbox", "待发布的回执"),
     ("id_number", "身份证号"),
@@ -167,7 +167,7 @@ fn shown(column: &str, fact: &Fact) -> String {
         }
         Fact::Flag(true) => "是".to_owned(),
     };
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    printable(&text)
 }
 
 /// For machines: rows as objects, whole.

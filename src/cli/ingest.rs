@@ -1,9 +1,14 @@
 //! `daikou ingest`: the same path as a drop, in the foreground.
 
+use crate::cli::out::Kind;
+use crate::cli::table::aligned;
+use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::{Bureau, StepError};
 use crate::daemon::drops::{Looked, look_at, take_from};
 use crate::daemon::receipts::{Receipt, Sender};
+use crate::domain::ledger::Account;
+use crate::domain::money::Money;
 use crate::format::table::TableKind;
 use std::path::{Path, PathBuf};
 
@@ -33,18 +38,20 @@ pub fn run(args: &IngestArgs, context: &Context) -> Ran {
         None => None,
     };
     let mut bureau = context.open()?;
+    // By the real folders, which a rehearsal has not.
+    let senders = args.files.iter().map(|file| sender(&bureau, args.from.as_deref(), file));
+    let senders: Vec<Sender> = senders.collect::<Result<_, _>>()?;
     let rehearsal = args.dry_run.then(|| rehearse(&mut bureau)).transpose()?;
     let before = crate::store::balance::balances(bureau.store.connection())?;
     let mut receipts = Vec::new();
     let mut incomplete = false;
-    for file in &args.files {
-        let sender = sender(&bureau, args.from.as_deref(), file)?;
+    for (file, sender) in args.files.iter().zip(senders) {
         match ingest_one(&mut bureau, file, sender, kind, context)? {
             Looked::Taken(receipt) => receipts.push(*receipt),
             Looked::ControlOf(_) => {}
-            Looked::Incomplete(words) => {
+            Looked::Incomplete(lack) => {
                 incomplete = true;
-                eprintln!("{}: {words}", file.display());
+                eprintln!("{}：未处理，{}", file.display(), lack.message_zh());
             }
         }
     }
@@ -112,14 +119,16 @@ fn rehearse(bureau: &mut Bureau) -> Result<tempfile::TempDir, CliError> {
 }
 
 fn show_difference(before: &crate::store::balance::Balances, after: &crate::store::balance::Balances) {
-    eprintln!("dry run: nothing was changed; the balances would move by");
     let changes = crate::store::balance::difference(before, after);
     if changes.is_empty() {
-        eprintln!("  nothing");
+        return eprintln!("试运行：未作任何变动；正式处理时余额也不变");
     }
-    for (account, debit, credit) in changes {
-        eprintln!("  {account}: debit {debit}, credit {credit}");
-    }
+    let headings = [("科目", Kind::Text), ("借方", Kind::Amount), ("贷方", Kind::Amount)];
+    let row = |(account, debit, credit): &(Account, Money, Money)| {
+        vec![both(&account.to_string()), debit.to_string(), credit.to_string()]
+    };
+    let rows: Vec<Vec<String>> = changes.iter().map(row).collect();
+    eprint!("试运行：未作任何变动；正式处理时余额将增加\n{}", aligned(&headings, &rows));
 }
 
 impl From<crate::transport::Error> for CliError {

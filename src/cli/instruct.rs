@@ -2,8 +2,11 @@
 
 use crate::cli::out::Kind;
 use crate::cli::table::aligned;
-use crate::cli::{CliError, Context, Exit, Ran};
+use crate::cli::words::both;
+use crate::cli::{CliError, Context, Exit, Ran, date};
+use crate::daemon::approvals::approve_command;
 use crate::daemon::instructing::{Round, RoundReport, instruct};
+use crate::domain::calendar::Date;
 use crate::transport::hex;
 use serde_json::json;
 
@@ -17,8 +20,8 @@ pub struct InstructArgs {
     #[arg(long, value_name = "KEY")]
     bank: Option<String>,
     /// Debit date (default: the next working day)
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    debit_on: Option<String>,
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
+    debit_on: Option<Date>,
     /// Ask districts whose lists are missing all the same (R8a); needs approval
     #[arg(long, value_name = "REASON")]
     without_lists: Option<String>,
@@ -33,7 +36,7 @@ pub fn run(args: &InstructArgs, context: &Context) -> Ran {
     let round = Round {
         fee_year: args.year,
         bank: args.bank.clone(),
-        debit_on: args.debit_on.clone(),
+        debit_on: args.debit_on.map(|day| day.to_string()),
         without_lists: args.without_lists.clone(),
     };
     let report = instruct(&mut bureau, &round, &context.order())?;
@@ -70,15 +73,17 @@ fn print(report: &RoundReport) {
         .map(|batch| {
             vec![
                 batch.number.to_string(),
-                batch.bank.clone(),
+                if batch.bank == "zero" { both("zero") } else { batch.bank.clone() },
                 batch.instructions.to_string(),
                 batch.amount.to_string(),
-                batch.state.to_owned(),
+                both(batch.state),
                 hex(&batch.digest)[..16].to_owned(),
             ]
         })
         .collect();
-    if rows.is_empty() {
+    if let Some(name) = &report.waits {
+        println!("缺名单扣款已提交，待另一人批准后起草：{}", approve_command(name));
+    } else if rows.is_empty() {
         println!("本轮没有可扣款的人");
     } else {
         print!("{}", aligned(&headings, &rows));

@@ -83,7 +83,7 @@ enum Command {
     Resolve(resolve::ResolveArgs),
     /// Show what is open and what is late
     Status,
-    /// Show everything about a person, instruction, batch, file or posting
+    /// Show everything about a person, instruction, batch, file, posting or exception
     Explain(explain::ExplainArgs),
     /// Show what a clerk must look at
     Exceptions(exceptions::ExceptionsArgs),

@@ -1,6 +1,7 @@
 //! `daikou plan`: what everybody owes for a fee year.
 
 use crate::cli::{Context, Exit, Ran};
+use crate::daemon::approvals::approve_command;
 use crate::daemon::planning::plan;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -16,19 +17,21 @@ pub struct PlanArgs {
 /// Runs `plan`.
 pub fn run(args: &PlanArgs, context: &Context) -> Ran {
     let mut bureau = context.open()?;
-    let bar = spinner("people planned");
+    let bar = spinner("人已核定");
     let report = plan(&mut bureau, args.year, &context.order(), &mut |people| bar.set_position(people))?;
     bar.finish_and_clear();
     if context.json {
         let shown = json!({ "plans": report.plans, "refused": report.refused, "exceptions": report.exceptions });
         context.print_json(&shown);
     } else if report.waits {
-        println!("{}年缴费计划待另一人批准：{} 人有计划，{} 人不符合条件", args.year, report.plans, report.refused);
+        let (year, plans, refused) = (args.year, report.plans, report.refused);
+        let command = approve_command(&year.to_string());
+        println!("{year} 年度缴费计划已提交：{plans} 人有计划，{refused} 人不符合条件；待另一人批准：{command}");
     } else if report.lapsed > 0 {
-        println!("{}年度已结束：{} 个未收足的计划已失效", args.year, report.lapsed);
+        println!("{} 年度已结束：{} 个未收足的计划已失效", args.year, report.lapsed);
     } else {
         println!(
-            "{}年缴费计划：{} 人有计划，{} 人不符合条件，新增例外 {} 项",
+            "{} 年度缴费计划：{} 人有计划，{} 人不符合条件，新增例外 {} 项",
             args.year, report.plans, report.refused, report.exceptions
         );
     }

@@ -29,8 +29,7 @@ pub struct ResolveArgs {
 
 /// Runs `resolve`.
 pub fn run(args: &ResolveArgs, context: &Context) -> Ran {
-    let decision = Decision::ALL.iter().find(|(_, word)| *word == args.as_class).map(|(decision, _)| *decision);
-    let Some(decision) = decision else {
+    let Some(decision) = Decision::parse(&args.as_class) else {
         let words = format!("{} is no class: expected settled, failed, refund or reverse", args.as_class);
         return Err(CliError::Usage(words));
     };

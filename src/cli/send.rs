@@ -1,5 +1,6 @@
 //! `daikou send`: sends released batches, or releases them to a daemon that does.
 
+use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::{Bureau, StepError};
 use crate::daemon::delivering::SendReport;
@@ -43,7 +44,8 @@ pub fn run(args: &SendArgs, context: &Context) -> Ran {
         });
         context.print_json(&json!({ "sent": shown.collect::<Vec<_>>() }));
     } else {
-        reports.iter().for_each(|report| println!("{} {}: {}", report.batch, report.state.word(), report.words));
+        let said = |report: &SendReport| println!("{} {}：{}", report.batch, both(report.state.word()), report.words);
+        reports.iter().for_each(said);
     }
     let doubtful = |report: &SendReport| report.state == BatchState::SentUnconfirmed;
     Ok(if reports.iter().any(doubtful) { Exit::Findings } else { Exit::Done })
@@ -59,6 +61,6 @@ fn wait(bureau: &Bureau) -> Result<(), CliError> {
         }
         sleep(Duration::from_millis(200));
     }
-    let words = "the daemon has not sent everything yet: see its log and `daikou status`".to_owned();
+    let words = "后台程序尚未发送完毕：见 daikou status，或请运维人员查看日志".to_owned();
     Err(StepError::Refused(words).into())
 }

@@ -2,7 +2,10 @@
 
 use crate::cli::facts::{all_as_json, as_table};
 use crate::cli::out::say;
+use crate::cli::table::printable;
+use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::approvals::{Waiting, approve_command, waiting};
 use crate::daemon::bureau::Bureau;
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::instruction::BatchState;
@@ -10,23 +13,25 @@ use crate::domain::plan::PlanState;
 use crate::pipeline::book::BatchLine;
 use crate::store::facts::{Fact, Facts};
 use crate::store::summary::{Summary, summary};
-use crate::store::{approvals, batches, files, overview};
+use crate::store::{batches, files, overview};
 use crate::transport::hex;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 /// Runs `status`.
 pub fn run(context: &Context) -> Ran {
     let bureau = context.open()?;
     let today = context.now().date();
     let fee_year = fee_year(&bureau, today)?;
+    let waiting = waiting(&bureau)?;
     let tables = tables(&bureau, fee_year, today)?;
     if context.json {
         let head = [("date", json!(today.to_string())), ("fee_year", json!(fee_year))];
-        let head = Map::from_iter(head.map(|(key, value)| (key.to_owned(), value)));
+        let mut head = Map::from_iter(head.map(|(key, value)| (key.to_owned(), value)));
+        head.insert("approvals".to_owned(), waiting.iter().map(as_json).collect());
         context.print_json(&all_as_json(head, &tables));
         return Ok(Exit::Done);
     }
-    say(&text(&tables, fee_year, today)).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
+    say(&text(&waiting, &tables, fee_year, today)).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
     Ok(Exit::Done)
 }
 
@@ -38,9 +43,13 @@ fn fee_year(bureau: &Bureau, today: Date) -> Result<FeeYear, CliError> {
     Ok(files::planned_years(bureau.store.connection())?.last().copied().unwrap_or(today.year()))
 }
 
-fn text(tables: &[Facts], fee_year: FeeYear, today: Date) -> String {
-    let shown: String =
-        tables.iter().filter(|table| !table.rows.is_empty()).map(|table| format!("\n{}", as_table(table))).collect();
+fn text(waiting: &[Waiting], tables: &[Facts], fee_year: FeeYear, today: Date) -> String {
+    let mut shown: String = waiting.iter().map(as_block).collect();
+    if !shown.is_empty() {
+        shown.insert_str(0, "\n【待批准】\n");
+    }
+    let tables = tables.iter().filter(|table| !table.rows.is_empty());
+    tables.for_each(|table| shown.push_str(&format!("\n{}", as_table(table))));
     let rest = if shown.is_empty() { "没有未完成的事项\n" } else { "" };
     format!("{today}　{fee_year}年度\n{shown}{rest}")
 }
@@ -49,7 +58,6 @@ fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>,
     let conn = bureau.store.connection();
     let summary = summary(conn, fee_year)?;
     Ok(vec![
-        waiting_approvals(bureau)?,
         open_batches(bureau, today)?,
         waiting_zero_payments(bureau, today)?,
         missing_lists(bureau, fee_year, today)?,
@@ -62,18 +70,27 @@ fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>,
     ])
 }
 
-fn waiting_approvals(bureau: &Bureau) -> Result<Facts, CliError> {
-    let mut facts = Facts::new("approvals", &["id", "kind", "subject", "maker", "digest"]);
-    for waiting in approvals::waiting(bureau.store.connection())? {
-        facts.rows.push(vec![
-            Fact::Number(waiting.id),
-            Fact::Word(waiting.kind),
-            Fact::Text(waiting.subject),
-            Fact::Text(waiting.maker),
-            Fact::Text(hex(&waiting.digest[..8])),
-        ]);
-    }
-    Ok(facts)
+/// R21: the checker reads what a yes would do before saying it; a line for each would be too long.
+fn as_block(waiting: &Waiting) -> String {
+    let Waiting { approval, asks, .. } = waiting;
+    let digest = hex(&approval.digest[..8]);
+    let made = format!("经办 {}，{} 提交，摘要 {digest}", approval.maker, approval.made_on);
+    let first = format!("{}　{asks}", both(&approval.kind));
+    format!("  {}\n    {}；批准：{}\n", printable(&first), printable(&made), approve_command(&waiting.name))
+}
+
+fn as_json(waiting: &Waiting) -> Value {
+    let Waiting { approval, asks, name } = waiting;
+    json!({
+        "id": approval.id,
+        "kind": approval.kind,
+        "subject": approval.subject,
+        "asks": asks,
+        "maker": approval.maker,
+        "made_on": approval.made_on.to_string(),
+        "approve": name,
+        "digest": hex(&approval.digest[..8]),
+    })
 }
 
 /// Batches that have not left, whose delivery is in doubt, or whose answer is overdue.
@@ -175,7 +192,7 @@ fn open_exceptions(summary: &Summary) -> Facts {
 /// Plans of the fee year, in the order of their lifecycle.
 fn plans(summary: &Summary) -> Facts {
     let mut facts = Facts::new("plans", &["state", "count"]);
-    let counted = PlanState::ALL.iter().filter_map(|(_, word)| summary.plans.get(word).map(|count| (*word, *count)));
+    let counted = PlanState::ALL.iter().filter_map(|(_, word, _)| summary.plans.get(word).map(|count| (*word, *count)));
     facts.rows = counted.map(|(word, count)| vec![Fact::word(word), Fact::Number(count as i64)]).collect();
     facts
 }

@@ -8,7 +8,7 @@ pub fn aligned<Cell: AsRef<str>>(headings: &[(&str, Kind)], rows: &[Vec<Cell>]) 
     let mut widths: Vec<usize> = headings.iter().map(|(heading, _)| heading.width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(shown(cell.as_ref()).width());
+            *width = (*width).max(printable(cell.as_ref()).width());
         }
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -21,14 +21,14 @@ pub fn aligned<Cell: AsRef<str>>(headings: &[(&str, Kind)], rows: &[Vec<Cell>]) 
 }
 
 fn pad(cell: &str, kind: Kind, width: usize) -> String {
-    let cell = shown(cell);
+    let cell = printable(cell);
     let blank = " ".repeat(width.saturating_sub(cell.width()));
     if matches!(kind, Kind::Amount | Kind::Number) { blank + &cell } else { cell + &blank }
 }
 
 /// What came from a file must not move the cursor or colour the screen.
-fn shown(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

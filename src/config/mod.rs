@@ -294,9 +294,13 @@ impl Reader<'_> {
         let number = self.whole(&raw.number, 1, 99) as u8;
         let sftp = raw.sftp.as_ref().and_then(|sftp| self.sftp(sftp, root));
         if raw.receipts && raw.sftp.is_some() {
-            self.refuse(&raw.key, "expected receipts = false beside [bank.sftp]: they stay in drops/bureau/out/receipts");
+            self.refuse(
+                &raw.key,
+                "expected receipts = false beside [bank.sftp]: they stay in drops/bureau/out/receipts",
+            );
         }
-        let offset = raw.utc_offset.as_ref().and_then(|text| self.parse(text, "hours and minutes as in +08:00", utc_offset));
+        let offset =
+            raw.utc_offset.as_ref().and_then(|text| self.parse(text, "hours and minutes as in +08:00", utc_offset));
         Bank {
             number: BankNumber(number),
             key: self.parse(&raw.key, KEY, bank_key).unwrap_or_default(),

@@ -103,7 +103,10 @@ impl Reader<'_> {
                 None
             }
             (None, None) => {
-                self.refuse(&raw.user, "expected key = \"…\" (or password = \"…\") beside user: how we show who we are");
+                self.refuse(
+                    &raw.user,
+                    "expected key = \"…\" (or password = \"…\") beside user: how we show who we are",
+                );
                 None
             }
         }

@@ -2,15 +2,14 @@
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
 use crate::daemon::{by_hand, closing, instructing, lists, planning, releasing, resolving};
-use crate::domain::calendar::FeeYear;
 use crate::domain::ids::BatchNumber;
-use crate::store::approvals::{Approval, waiting_for};
-use crate::store::{self, Applied, Result as StoreResult, Txn, book};
+use crate::store::approvals::{Approval, waiting as stored};
+use crate::store::{self, Result as StoreResult, Txn};
 
 /// What is asked for. The kinds are the keys of `[approvals]`.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// `plan`, `release`, `zero-payment`, `list-removals`, `resolve`, `delivery`, `close`, `without-lists`.
+    /// One of [`KINDS`].
     pub kind: &'static str,
     /// Fee year, batch number, delivery, file or exception.
     pub subject: String,
@@ -20,12 +19,19 @@ pub struct Request {
     pub digest: [u8; 32],
 }
 
-impl Request {
-    /// Plans of a year.
-    pub fn plan(fee_year: FeeYear, digest: [u8; 32]) -> Request {
-        Request { kind: "plan", subject: fee_year.to_string(), request: String::new(), digest }
-    }
+/// Kinds of requests with the words for clerks.
+pub const KINDS: [(&str, &str); 8] = [
+    ("plan", "缴费计划"),
+    ("release", "批次放行"),
+    ("zero-payment", "零自付"),
+    ("list-removals", "名单移出"),
+    ("resolve", "例外处理"),
+    ("delivery", "人工送达"),
+    ("close", "月度关账"),
+    ("without-lists", "缺名单扣款"),
+];
 
+impl Request {
     /// Asks within a transaction.
     pub fn ask(&self, txn: &Txn<'_>, order: &Order) -> StoreResult<()> {
         txn.ask(self.kind, &self.subject, &self.request, &self.digest, &order.actor, order.today())
@@ -43,15 +49,62 @@ pub fn ask(bureau: &mut Bureau, request: &Request, order: &Order) -> Step<()> {
     Ok(bureau.store.transact(&act, |txn| request.ask(txn, order))?)
 }
 
+/// A request as the checker sees it.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// As it is stored.
+    pub approval: Approval,
+    /// What a yes would do, for the checker.
+    pub asks: String,
+    /// What `approve` takes for it and for nothing else that waits.
+    pub name: String,
+}
+
+/// What waits, oldest first.
+pub fn waiting(bureau: &Bureau) -> Step<Vec<Waiting>> {
+    let all = stored(bureau.store.connection())?;
+    let shown = all.iter().map(|approval| {
+        // What cannot be worded is shown all the same, with the reason.
+        let asks = asks(bureau, approval).or_else(|error| match error {
+            StepError::Refused(words) => Ok(words),
+            error => Err(error),
+        })?;
+        Ok(Waiting { approval: approval.clone(), asks, name: name_of(approval, &all) })
+    });
+    shown.collect()
+}
+
+/// The subject, which stays the same while others come and go; with its kind where two requests have the same.
+fn name_of(approval: &Approval, all: &[Approval]) -> String {
+    let is_only = all.iter().filter(|other| other.is_meant_by(&approval.subject)).count() == 1;
+    if is_only { approval.subject.clone() } else { format!("{} {}", approval.kind, approval.subject) }
+}
+
+/// The command that says yes to what has this name or subject.
+pub fn approve_command(name: &str) -> String {
+    let quote = if name.contains(' ') { "\"" } else { "" };
+    format!("daikou approve {quote}{name}{quote}")
+}
+
+fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
+    match approval.kind.as_str() {
+        "plan" => planning::asks(approval),
+        "release" | "zero-payment" => releasing::asks(bureau, approval),
+        "list-removals" => lists::asks(approval),
+        "delivery" => by_hand::asks(bureau, approval),
+        "close" => closing::asks(approval),
+        "resolve" => resolving::asks(bureau, approval),
+        "without-lists" => instructing::asks(bureau, approval),
+        other => Ok(other.to_owned()),
+    }
+}
+
 /// Approves what waits under this number or for this subject, and carries it out. Gives the words for the checker.
 pub fn approve(bureau: &mut Bureau, id: &str, order: &Order) -> Step<String> {
     loop {
         let approval = waiting_one(bureau, id)?;
         if approval.maker == order.actor {
-            return refuse(format!(
-                "{} asked for this and cannot approve it: another person must (R21)",
-                approval.maker
-            ));
+            return refuse(format!("“{}”由 {} 提交，须由另一人批准（R21）", approval.subject, approval.maker));
         }
         match carry_out(bureau, &approval, order) {
             // The book moved, or somebody else approved meanwhile: look again.
@@ -63,21 +116,21 @@ pub fn approve(bureau: &mut Bureau, id: &str, order: &Order) -> Step<String> {
 
 /// The one request that a text means; a text that may mean several is refused.
 fn waiting_one(bureau: &Bureau, id: &str) -> Step<Approval> {
-    let mut found = waiting_for(bureau.store.connection(), id)?;
+    let all = stored(bureau.store.connection())?;
+    let mut found: Vec<&Approval> = all.iter().filter(|approval| approval.is_meant_by(id)).collect();
     match (found.pop(), found.is_empty()) {
-        (Some(approval), true) => Ok(approval),
+        (Some(approval), true) => Ok(approval.clone()),
         (Some(last), false) => {
-            let subjects: Vec<String> =
-                found.iter().chain([&last]).map(|request| format!("\"{}\"", request.subject)).collect();
-            refuse(format!("{id} may mean {}: say which", subjects.join(" or ")))
+            let names = found.into_iter().chain([last]).map(|approval| format!("“{}”", name_of(approval, &all)));
+            refuse(format!("{id} 可能指 {}：请写明是哪一项", names.collect::<Vec<_>>().join("、")))
         }
-        (None, _) => refuse(format!("nothing waits under {id}: `daikou status` shows what does")),
+        (None, _) => refuse(format!("没有名为“{id}”的待批准事项，见 daikou status")),
     }
 }
 
 fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     match approval.kind.as_str() {
-        "plan" => approve_plan(bureau, approval, order),
+        "plan" => planning::approve(bureau, approval, order),
         "release" => releasing::approve_release(bureau, approval, order),
         "zero-payment" => releasing::approve_zero(bureau, approval, order),
         "list-removals" => lists::approve_removals(bureau, approval, order),
@@ -85,39 +138,23 @@ fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<St
         "close" => closing::approve(bureau, approval, order),
         "resolve" => resolving::approve(bureau, approval, order),
         "without-lists" => instructing::approve_without_lists(bureau, approval, order),
-        other => refuse(format!("{other} is not known to this program")),
+        other => refuse(format!("本程序不认识“{other}”这类请求")),
     }
-}
-
-fn approve_plan(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
-    let Ok(fee_year) = approval.subject.parse::<FeeYear>() else { return refuse("the request names no fee year") };
-    let version = book::version(bureau.store.connection())?;
-    let (_, digest) = planning::rehearse(bureau, fee_year, order.today())?;
-    if digest != approval.digest {
-        return void(bureau, approval, order);
-    }
-    let act = order.act("approve", format!("plan {fee_year}"), digest);
-    if bureau.store.apply(&act, version, |txn| txn.approve(approval.id, &order.actor))? == Applied::Stale {
-        return Err(store::Error::Stale.into());
-    }
-    let report = planning::carry_out(bureau, fee_year, order, &mut |_| {})?;
-    Ok(format!("planned {fee_year}: {} plans, {} refused", report.plans, report.refused))
 }
 
 /// What was shown is not what is there now: the approval binds nothing.
 pub fn void<T>(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<T> {
     let act = order.act("void", format!("{} {}", approval.kind, approval.subject), approval.digest);
     bureau.store.transact(&act, |txn| txn.void(&approval.kind, &approval.subject))?;
-    refuse(format!(
-        "{} {} has changed since it was shown: the request is void, ask again",
-        approval.kind, approval.subject
-    ))
+    refuse(format!("“{}”在提交之后有变化，该请求已作废 void：请重新提交", approval.subject))
+}
+
+/// A request of ours that this program cannot read: another program wrote it.
+pub fn unreadable<T>() -> Step<T> {
+    refuse("无法读取该请求的内容：请重新提交")
 }
 
 /// The batch that an approval is about.
 pub fn batch_of(approval: &Approval) -> Step<BatchNumber> {
-    match BatchNumber::parse(&approval.subject) {
-        Some(number) => Ok(number),
-        None => refuse("the request names no batch"),
-    }
+    BatchNumber::parse(&approval.subject).map_or_else(unreadable, Ok)
 }

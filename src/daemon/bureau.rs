@@ -104,8 +104,8 @@ impl Clock {
 /// Why a step was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// Our rule says no.
-    #[error("refused: {0}")]
+    /// Our rule says no, in the clerks' words.
+    #[error("未办理：{0}")]
     Refused(String),
     /// The store failed.
     #[error(transparent)]
@@ -161,7 +161,12 @@ impl StepError {
 /// Result of a step.
 pub type Step<T> = Result<T, StepError>;
 
-/// A refusal with its words.
+/// There is no rule for that year.
+pub fn no_policy<T>(fee_year: FeeYear) -> Step<T> {
+    refuse(format!("没有 {fee_year} 缴费年度的政策文件：请运维人员在 policy/ 中补充"))
+}
+
+/// A refusal with its words, for clerks.
 pub fn refuse<T>(words: impl Into<String>) -> Step<T> {
     Err(StepError::Refused(words.into()))
 }
@@ -184,7 +189,7 @@ impl Bureau {
     pub fn bank(&self, number: BankNumber) -> Step<&Bank> {
         match self.config.bank(number) {
             Some(bank) => Ok(bank),
-            None => refuse(format!("bank number {} is not in the configuration: put it back", number.0)),
+            None => refuse(format!("配置中没有编号为 {} 的银行：请运维人员恢复其配置", number.0)),
         }
     }
 
@@ -192,7 +197,7 @@ impl Bureau {
     pub fn policy(&self, fee_year: FeeYear) -> Step<(&Policy, &YearTerms)> {
         match self.config.policies.of(fee_year) {
             Some(found) => Ok(found),
-            None => refuse(format!("no policy has the fee year {fee_year}: add one to policy/")),
+            None => no_policy(fee_year),
         }
     }
 

@@ -2,7 +2,7 @@
 //! daemon sends it a second time, so it is said with the digest of the very bytes, and another person says yes (R21).
 
 use crate::config::Approval as Needs;
-use crate::daemon::approvals::{Request, ask, void};
+use crate::daemon::approvals::{Request, approve_command, ask, batch_of, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::domain::delivery::Stage;
 use crate::domain::ids::BatchNumber;
@@ -24,7 +24,7 @@ pub fn deliver_by_hand(
     order: &Order,
 ) -> Step<String> {
     if reason.trim().is_empty() {
-        return refuse("--reason is needed: who carried it, how, and who took it; an auditor will read it");
+        return refuse("须用 --reason 说明由谁、以何方式送达、银行何人签收，供审计查阅");
     }
     loop {
         let version = book::version(bureau.store.connection())?;
@@ -32,14 +32,14 @@ pub fn deliver_by_hand(
         let given = digest.trim().to_ascii_lowercase();
         if given.len() < LEAST_DIGEST || !hex(&batch.sha256).starts_with(&given) {
             return refuse(format!(
-                "batch {number}: its SHA-256 begins with {}, not with what was given: was it this file that was carried?",
+                "批次 {number} 的 SHA-256 以 {} 开头，与所给的不符：送去的是这个文件吗？",
                 &hex(&batch.sha256)[..LEAST_DIGEST]
             ));
         }
         let request = request(&batch, reason);
         if bureau.config.approvals.resolve == Needs::Second {
             ask(bureau, &request, order)?;
-            return Ok(format!("waits for another person: approve \"{}\"", request.subject));
+            return Ok(format!("等待另一人批准：{}", approve_command(&request.subject)));
         }
         let has_control = batches::control(bureau.store.connection(), number)?.is_some();
         let act = order.act("deliver-by-hand", number.to_string(), batch.sha256);
@@ -48,16 +48,24 @@ pub fn deliver_by_hand(
             write(txn, &batch, has_control, reason, order)
         })?;
         if applied == Applied::New {
-            return Ok(format!("batch {number} is sent: by hand"));
+            return Ok(format!("批次 {number} 已记为已发送 sent（人工送达）"));
         }
     }
 }
 
+/// What a yes would do, for the checker.
+pub fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
+    let batch = waiting_batch(bureau, batch_of(approval)?)?;
+    let digest = &hex(&approval.digest)[..LEAST_DIGEST];
+    Ok(format!(
+        "记为已送达，系统不再发送：{} 笔，{} 元，文件 SHA-256 {digest}；{}",
+        batch.count, batch.amount, approval.request
+    ))
+}
+
 /// A checker said yes: it must still be the same batch, not sent or answered meanwhile.
 pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
-    let Some(number) = approval.subject.strip_prefix(SUBJECT).and_then(BatchNumber::parse) else {
-        return refuse("the request names no batch");
-    };
+    let number = batch_of(approval)?;
     let version = book::version(bureau.store.connection())?;
     let batch = match waiting_batch(bureau, number) {
         Ok(batch) if batch.sha256 == approval.digest => batch,
@@ -70,30 +78,23 @@ pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<
         write(txn, &batch, has_control, &approval.request, order)
     })?;
     match applied {
-        Applied::New => Ok(format!("batch {number} is sent: by hand")),
+        Applied::New => Ok(format!("批次 {number} 已记为已发送 sent（人工送达）")),
         Applied::Stale => Err(store::Error::Stale.into()),
     }
 }
 
-const SUBJECT: &str = "delivery ";
-
 fn request(batch: &BatchLine, reason: &str) -> Request {
-    Request {
-        kind: "delivery",
-        subject: format!("{SUBJECT}{}", batch.number),
-        request: reason.to_owned(),
-        digest: batch.sha256,
-    }
+    Request { kind: "delivery", subject: batch.number.to_string(), request: reason.to_owned(), digest: batch.sha256 }
 }
 
 fn waiting_batch(bureau: &Bureau, number: BatchNumber) -> Step<BatchLine> {
     use BatchState::{Released, Sending, SentUnconfirmed};
     match book::batch(bureau.store.connection(), number)? {
-        None => refuse(format!("batch {number} is not known")),
-        Some((_, batch)) if batch.bank.is_none() => refuse(format!("batch {number} goes to no bank")),
+        None => refuse(format!("没有批次 {number}")),
+        Some((_, batch)) if batch.bank.is_none() => refuse(format!("批次 {number} 不发往银行")),
         Some((_, batch)) if matches!(batch.state, Released | Sending | SentUnconfirmed) => Ok(batch),
         Some((_, batch)) => refuse(format!(
-            "batch {number} is {}: only what is released, sending or sent-unconfirmed can have been carried by hand",
+            "批次 {number} 是 {}：只有 released、sending、sent-unconfirmed 的批次可以记为人工送达",
             batch.state.word()
         )),
     }
@@ -102,9 +103,9 @@ fn waiting_batch(bureau: &Bureau, number: BatchNumber) -> Step<BatchLine> {
 fn write(txn: &mut Txn<'_>, batch: &BatchLine, control: bool, reason: &str, order: &Order) -> store::Result<()> {
     let changes = Changeset { batches: vec![(batch.number, BatchEvent::Delivered)], ..Changeset::default() };
     txn.write(&changes, None, order.today())?;
-    txn.end_delivery_doubts(batch.number, "carried by hand")?;
+    txn.end_delivery_doubts(batch.number, "已人工送达")?;
     for part in 0..=usize::from(control) {
-        txn.stage(batch.number, part, Stage::Delivered, &format!("by hand: {}", reason.trim()))?;
+        txn.stage(batch.number, part, Stage::Delivered, &format!("人工送达：{}", reason.trim()))?;
     }
     Ok(())
 }

@@ -385,7 +385,9 @@ impl Courier {
                     Ok(()) | Err(Fault::Gone { .. }) => {}
                     Err(Fault::Refused { .. }) => {
                         self.desk.note(|standing| {
-                            _ = standing.odd.insert(shown(&entry.name), "booked, but the bank lets us neither move nor delete it");
+                            _ = standing
+                                .odd
+                                .insert(shown(&entry.name), "booked, but the bank lets us neither move nor delete it");
                         });
                     }
                     Err(fault) => return Err(fault.into()),

@@ -69,7 +69,7 @@ pub fn deliver_batch(bureau: &mut Bureau, batch: &BatchLine, way: &mut Way<'_>, 
     let path = bureau.config.state.join(archive_path(batch));
     if digest_of(&path)? != Some(batch.sha256) {
         return refuse(format!(
-            "batch {}: the archived bytes are not those that were approved, or are gone: nothing is sent",
+            "批次 {}：存档的扣款文件与批准时不同或已不在，未发送；请立即联系运维人员",
             batch.number
         ));
     }
@@ -126,7 +126,7 @@ fn record(
     let stored = deliveries::of_batch(bureau.store.connection(), number)?;
     let (_, now) = book::batch(bureau.store.connection(), number)?.expect("a batch is never deleted");
     if !matches!(now.state, BatchState::Released | BatchState::Sending) {
-        return refuse(format!("batch {number} is {} meanwhile: nothing is sent", now.state.word()));
+        return refuse(format!("批次 {number} 此时已是 {}，未发送", now.state.word()));
     }
     let is_noted = stored[part.number].as_ref().is_some_and(|delivery| delivery.stage == stage);
     if is_noted && now.state == BatchState::Sending && stage != Stage::Delivered {
@@ -149,7 +149,7 @@ fn record(
         txn.stage(number, part.number, stage, evidence)
     });
     match recorded {
-        Err(crate::store::Error::Stale) => refuse(format!("batch {number} was moved meanwhile: nothing is sent")),
+        Err(crate::store::Error::Stale) => refuse(format!("批次 {number} 此时已另行处理，未发送")),
         other => Ok(other?),
     }
 }

@@ -76,7 +76,11 @@ pub fn examine(bank: &Bank, profile: &Arc<Profile>, rehearse: bool) -> Examinati
         }
     };
     let negotiated = remote.negotiated();
-    examination.note("log in", true, format!("as {}, one question takes {} ms", profile.user, negotiated.round_trip.as_millis()));
+    examination.note(
+        "log in",
+        true,
+        format!("as {}, one question takes {} ms", profile.user, negotiated.round_trip.as_millis()),
+    );
     examination.negotiated = Some(negotiated);
     look_into(&mut examination, &mut remote, profile);
     if rehearse {
@@ -139,7 +143,8 @@ fn look_into(examination: &mut Examination, remote: &mut SftpRemote, profile: &P
         }
         Err(fault) => {
             examination.note("list return files", false, fault.to_string());
-            examination.advise("ask the bank to let us list the folder of return files: nothing can be fetched without");
+            examination
+                .advise("ask the bank to let us list the folder of return files: nothing can be fetched without");
         }
     }
     match remote.list(&profile.put, LISTED) {
@@ -198,7 +203,8 @@ fn rehearse_looking(examination: &mut Examination, remote: &mut SftpRemote, path
         }
         Ok(None) => {
             examination.note("size and time", false, "what was written is not there");
-            examination.advise("the bank takes files at once: set sweeps = true, and ask it to leave names ending in .tmp");
+            examination
+                .advise("the bank takes files at once: set sweeps = true, and ask it to leave names ending in .tmp");
         }
         Err(fault) => {
             examination.note("size and time", true, format!("not allowed: {fault}"));
@@ -232,7 +238,9 @@ fn rehearse_renaming<'p>(
     examination.note("rename", true, second.to_string());
     let again = remote.create(first, &mut &b"x"[..]).and_then(|_| remote.rename(first, second));
     match again {
-        Err(Fault::Refused { .. }) => examination.note("rename onto a name that is taken", true, "refused, as it must be"),
+        Err(Fault::Refused { .. }) => {
+            examination.note("rename onto a name that is taken", true, "refused, as it must be")
+        }
         Err(fault) => examination.note("rename onto a name that is taken", true, format!("not seen: {fault}")),
         Ok(()) => {
             examination.note("rename onto a name that is taken", false, "the server overwrites");

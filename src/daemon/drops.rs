@@ -54,7 +54,42 @@ pub enum Looked {
     /// A control file: it is taken with its data file.
     ControlOf(String),
     /// Not whole yet: left where it is.
-    Incomplete(String),
+    Incomplete(Lack),
+}
+
+/// What is missing of a file that is left where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// The file itself, or its name is one that is never looked at.
+    File,
+    /// The data file of this name, to its control file.
+    DataFile(String),
+    /// The control file, to its data file.
+    ControlFile,
+    /// What is there is sound and not whole.
+    Rest,
+}
+
+impl Lack {
+    /// For the log, which names no files.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Lack::File => "no such file, or one whose name is never looked at",
+            Lack::DataFile(_) => "its data file is not there yet",
+            Lack::ControlFile => "its control file is not there yet",
+            Lack::Rest => "what is there is sound and not whole: more must come",
+        }
+    }
+
+    /// For clerks.
+    pub fn message_zh(&self) -> String {
+        match self {
+            Lack::File => "没有这个文件，或其文件名不予处理（以 . 开头，或以 .tmp .part .filepart 结尾）".to_owned(),
+            Lack::DataFile(name) => format!("对应的数据文件 {name} 还没有到"),
+            Lack::ControlFile => "对应的控制文件还没有到".to_owned(),
+            Lack::Rest => "文件还不完整，等待其余部分".to_owned(),
+        }
+    }
 }
 
 /// Looks at a name in a folder.
@@ -95,13 +130,13 @@ pub fn take_from(
     order: &Order,
 ) -> Step<Looked> {
     if found.candidate.is_none() {
-        return Ok(Looked::Incomplete("no such file, or one whose name is never looked at".to_owned()));
+        return Ok(Looked::Incomplete(Lack::File));
     }
     let Part::Control(data) = &found.part else {
         return take_found(bureau, &found, sender, kind, Patience::Left, order);
     };
     if found.other.is_none() {
-        return Ok(Looked::Incomplete(format!("its data file {data} is not there yet")));
+        return Ok(Looked::Incomplete(Lack::DataFile(data.clone())));
     }
     let with = look_at(bureau, &found.folder, OsStr::new(data), &sender)?;
     match take_found(bureau, &with, sender, kind, Patience::Left, order)? {
@@ -122,10 +157,14 @@ pub fn take_found(
     patience: Patience,
     order: &Order,
 ) -> Step<Looked> {
-    let Some(candidate) = &found.candidate else { return Ok(Looked::Incomplete("no such file".to_owned())) };
+    let Some(candidate) = &found.candidate else { return Ok(Looked::Incomplete(Lack::File)) };
     let is_half = found.other.is_none() && matches!(found.part, Part::Data(_) | Part::Control(_));
     if is_half && patience == Patience::Left {
-        return Ok(Looked::Incomplete("the other file of the pair is not there yet".to_owned()));
+        let lack = match &found.part {
+            Part::Control(data) => Lack::DataFile(data.clone()),
+            _ => Lack::ControlFile,
+        };
+        return Ok(Looked::Incomplete(lack));
     }
     let open = Folder::open(&found.folder)?;
     let spool = bureau.config.state.join("spool");
@@ -150,7 +189,7 @@ pub fn take_found(
         (None, control) => {
             discard(&copy)?;
             control.iter().try_for_each(|(_, copy)| discard(copy))?;
-            Ok(Looked::Incomplete("what is there is sound and not whole: more must come".to_owned()))
+            Ok(Looked::Incomplete(Lack::Rest))
         }
     }
 }

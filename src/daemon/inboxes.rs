@@ -239,7 +239,11 @@ impl Inboxes {
                 look.alarms.raise("file", subject.clone(), &format!("taken, but {}", error.without_path()));
                 Why::Never
             }
-            Ok(Looked::Incomplete(words) | Looked::ControlOf(words)) => {
+            Ok(looked @ (Looked::Incomplete(_) | Looked::ControlOf(_))) => {
+                let words = match &looked {
+                    Looked::Incomplete(lack) => lack.words(),
+                    _ => "a control file: it is taken with its data file",
+                };
                 if self.seen.get(&subject).is_none_or(|seen| seen.why != Why::Incomplete) {
                     tracing::info!(file = subject, "{subject}: left where it is: {words}");
                 }

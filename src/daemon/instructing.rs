@@ -2,8 +2,9 @@
 //! for a zero-payment batch (R6, R8a, R9, R12, R13, R18).
 
 use crate::config::Approval as Needs;
-use crate::daemon::approvals::{Request, ask};
+use crate::daemon::approvals::{Request, ask, unreadable};
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
+use crate::daemon::outstanding::WrittenFor;
 use crate::daemon::planning::stretches;
 use crate::daemon::releasing::{post_zero, release, release_request};
 use crate::domain::calendar::{Date, DateTime, FeeYear, parse_date};
@@ -14,7 +15,7 @@ use crate::domain::money::Money;
 use crate::domain::participant::{BankNumber, DistrictCode, Participant};
 use crate::domain::plan::PlanEvent;
 use crate::domain::policy::{Policy, Terms, YearTerms, same_name};
-use crate::format::encode::{Envelope, Row, fits, request_control, write_request};
+use crate::format::encode::{Envelope, FieldFault, Row, fits, request_control, write_request};
 use crate::format::layout::{FileKind, Layout};
 use crate::format::names::NameParts;
 use crate::format::role::Role;
@@ -74,6 +75,8 @@ pub struct RoundReport {
     pub held_back: u64,
     /// Exceptions opened.
     pub exceptions: u64,
+    /// Nothing is drafted before another person allows it (R8a): what `approve` takes.
+    pub waits: Option<String>,
 }
 
 /// Somebody to ask.
@@ -103,22 +106,37 @@ pub fn instruct(bureau: &mut Bureau, round: &Round, order: &Order) -> Step<Round
         let request = serde_json::to_string(round).expect("a round is plain text");
         let digest = Sha256::digest(request.as_bytes()).into();
         let subject = format!("without-lists {}", round.fee_year);
-        ask(bureau, &Request { kind: "without-lists", subject, request, digest }, order)?;
-        return Ok(RoundReport::default());
+        ask(bureau, &Request { kind: "without-lists", subject: subject.clone(), request, digest }, order)?;
+        return Ok(RoundReport { waits: Some(subject), ..RoundReport::default() });
     }
     draft(bureau, round, debit_on, order)
+}
+
+/// What a yes to a round without the lists would do.
+pub fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
+    let Ok(round) = serde_json::from_str::<Round>(&approval.request) else { return unreadable() };
+    let waiting: Vec<String> = waiting_districts(bureau, round.fee_year)?.iter().map(ToString::to_string).collect();
+    let bank = round.bank.as_ref().map_or("全部银行".to_owned(), |bank| format!("银行 {bank}"));
+    let debit_on = round.debit_on.as_ref().map_or("下一工作日扣款".to_owned(), |day| format!("{day} 扣款"));
+    let waiting = if waiting.is_empty() {
+        "名单都已到".to_owned()
+    } else {
+        format!("名单未到的区县 {}", waiting.join("、"))
+    };
+    let reason = round.without_lists.as_deref().unwrap_or_default();
+    Ok(format!("{} 年度不等名单起草一轮扣款（R8a）：{bank}，{debit_on}，{waiting}；理由：{reason}", round.fee_year))
 }
 
 /// A checker allowed a round without the lists.
 pub fn approve_without_lists(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     let Ok(round) = serde_json::from_str::<Round>(&approval.request) else {
-        return refuse("the request cannot be read");
+        return unreadable();
     };
     let debit_on = debit_date(bureau, &round, order)?;
     let act = order.act("approve", approval.subject.clone(), approval.digest);
     bureau.store.transact(&act, |txn| txn.approve(approval.id, &order.actor))?;
     let report = draft(bureau, &round, debit_on, order)?;
-    Ok(format!("drafted {} batches without waiting for lists", report.batches.len()))
+    Ok(format!("{} 年度缺名单扣款：已起草 {} 个批次", round.fee_year, report.batches.len()))
 }
 
 /// R13: within the fee year, not after `last_debit`, and not after its cutoff.
@@ -127,7 +145,7 @@ fn debit_date(bureau: &Bureau, round: &Round, order: &Order) -> Step<Date> {
     let given = match &round.debit_on {
         Some(text) => match parse_date(text) {
             Some(day) => Some(day),
-            None => return refuse(format!("{text} is no date: give YYYY-MM-DD")),
+            None => return refuse(format!("“{text}”不是日期：应为 YYYY-MM-DD")),
         },
         None => None,
     };
@@ -136,13 +154,10 @@ fn debit_date(bureau: &Bureau, round: &Round, order: &Order) -> Step<Date> {
         None => bureau.config.working_days.next_working_day(order.today())?,
     };
     if day < order.today() {
-        return refuse(format!("debit date {day} is past"));
+        return refuse(format!("扣款日 {day} 已过"));
     }
     if day.year() != round.fee_year || day > year.last_debit {
-        return refuse(format!(
-            "debit date {day} is not allowed: the last of {} is {} (R13)",
-            round.fee_year, year.last_debit
-        ));
+        return refuse(format!("扣款日不能是 {day}：{} 年度最后的扣款日为 {}（R13）", round.fee_year, year.last_debit));
     }
     Ok(day)
 }
@@ -249,7 +264,7 @@ impl Person<'_> {
         let holder = holder(layout, participant);
         let texts = [(Role::Account, account.text()), (Role::Name, holder), (Role::Person, &participant.person_number)];
         if let Some(fault) = texts.iter().find_map(|(role, text)| fits(layout, *role, text).err()) {
-            return self.hold_unsendable(&format!("{fault}: mend the roster, or choose another bank"), out);
+            return self.hold_unsendable(&fault, out);
         }
         let plan = self.dossier.plan.as_ref().expect("who may be asked has a plan");
         out.asked.entry(number).or_default().push(Asked {
@@ -264,10 +279,10 @@ impl Person<'_> {
     }
 
     /// A text that the bank cannot carry is never cut or replaced: the instruction is not made.
-    fn hold_unsendable(&self, reason: &str, out: &mut Gathered) {
+    fn hold_unsendable(&self, fault: &FieldFault, out: &mut Gathered) {
         let plan = self.dossier.plan.as_ref().expect("who may be asked has a plan");
         out.report.exceptions += 1;
-        out.changes.opened.push(NewException::note(Class::Unsendable, self.dossier, reason));
+        out.changes.opened.push(NewException::note(Class::Unsendable, self.dossier, fault.impersonal_zh()));
         out.changes.plans.push(PlanChange {
             participant: self.dossier.id,
             fee_year: self.dossier.fee_year,
@@ -411,6 +426,7 @@ fn render(
         sha256: spooled.sha256,
         file,
         control,
+        written_for: WrittenFor::of(bank).text(),
     };
     Ok((new, asked.iter().map(|row| stored(layout, row)).collect()))
 }
@@ -427,14 +443,14 @@ fn stored(layout: &Layout, row: &Asked) -> NewInstruction {
 }
 
 fn unwritable(batch: BatchNumber, error: &crate::format::encode::EncodeError) -> StepError {
-    StepError::Refused(format!("batch {batch} cannot be written: {error}"))
+    StepError::Refused(format!("批次 {batch} 的扣款文件不能生成：{error}"))
 }
 
 fn file_name(layout: &Layout, kind: FileKind, agency: Option<&String>, batch: BatchNumber) -> Step<String> {
     let agency = agency.map(String::as_str).unwrap_or_default();
     match layout.file_name(kind, &NameParts::of(agency, &batch.to_string(), None)) {
         Some(name) => Ok(name),
-        None => refuse(format!("layout {} makes no {} name for agency {agency}", layout.key, kind.word())),
+        None => refuse(format!("版式 {} 不能用单位编号“{agency}”生成文件名：请运维人员检查配置", layout.key)),
     }
 }
 
@@ -464,6 +480,7 @@ fn draft_zero(
         sha256: hash.finalize().into(),
         file: String::new(),
         control: None,
+        written_for: String::new(),
     };
     let second = bureau.config.approvals.zero_payment == Needs::Second;
     let act = order.act("draft", batch.number.to_string(), batch.sha256);

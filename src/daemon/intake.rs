@@ -290,7 +290,7 @@ fn decide(
         (Sender::Bank(..), _) => return Ok(Ended::Duplicate),
         (_, Some(Ok(table))) => table,
         (_, Some(Err(fault))) => return Ok(Ended::Quarantined(vec![table_finding(&fault)])),
-        (_, None) => return refuse("only banks send files that are no tables"),
+        (_, None) => return refuse("只有银行才会送来不是表格的文件"),
     };
     match (table.kind, &given.from) {
         (TableKind::Participants, Sender::Bureau) => roster::take(taking, &table, given, order),

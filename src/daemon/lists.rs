@@ -1,7 +1,7 @@
 //! Takes a department's list (R1, R7, R8), and carries out removals that waited for a person.
 
 use crate::config::Config;
-use crate::daemon::approvals::{Request, void};
+use crate::daemon::approvals::{Request, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::daemon::intake::{Ended, Given, Taking};
 use crate::daemon::roster::{notices, refused_rows};
@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
+const NO_POLICY: &str = "没有政策文件：请运维人员在 policy/ 中补充";
+
 /// Takes a list of a payer for a district.
 pub fn take(
     taking: &mut Taking<'_>,
@@ -35,7 +37,7 @@ pub fn take(
     let knows_area = |area: i64| config.districts.knows_area(area);
     let words = Words { district: &code, bank: &bank, knows_area: &knows_area, arrived: order.today() };
     let intake = lists(table, words);
-    let Some(policy) = config.policies.newest() else { return refuse("no policy is configured") };
+    let Some(policy) = config.policies.newest() else { return refuse(NO_POLICY) };
     let newest = files::newest_list_year(taking.bureau.store.connection(), payer, district)?;
     let Some(list) = scope(policy, payer, district, intake, newest) else {
         return Ok(Ended::Quarantined(vec![without_year()]));
@@ -152,6 +154,8 @@ struct Removals {
     payer: String,
     district: String,
     year: i16,
+    /// How many were in force in the scope of the list, those who leave included.
+    of: usize,
     people: Vec<(i64, String, String)>,
 }
 
@@ -169,21 +173,38 @@ fn ask_removals(
         payer: version.payer.word().to_owned(),
         district: version.district.to_string(),
         year: version.year,
+        of: change.scope,
         people: people.map(|row| (row.id.key(), row.category.word().to_owned(), row.name.clone())).collect(),
     };
     let request = serde_json::to_string(&removals).expect("a request is plain text");
     let digest = Sha256::digest(request.as_bytes()).into();
     Request { kind: "list-removals", subject: format!("list {file}"), request, digest }.ask(txn, order)?;
-    Ok(format!("退出 {} 人超过允许比例，须人工批准后生效", change.removed.len()))
+    Ok(format!("退出 {} 人（原有 {} 人）超过允许比例，须人工批准后生效", change.removed.len(), change.scope))
+}
+
+/// What a yes to the removals would do.
+pub fn asks(approval: &Approval) -> Step<String> {
+    let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else { return unreadable() };
+    let payer = Payer::parse(&removals.payer).map_or_else(|| removals.payer.clone(), both);
+    let (district, year, file) = (&removals.district, removals.year, removals.file);
+    Ok(format!(
+        "{payer} {district} 的 {year} 年度名单（投递文件 {file}）：原有 {} 人，移出 {} 人",
+        removals.of,
+        removals.people.len()
+    ))
+}
+
+fn both(payer: Payer) -> String {
+    format!("{} {}", payer.chinese(), payer.word())
 }
 
 /// A checker approved the removals of a list: those that are still in force are dropped.
 pub fn approve_removals(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else {
-        return refuse("the request cannot be read");
+        return unreadable();
     };
     let (Some(payer), Some(district)) = (Payer::parse(&removals.payer), DistrictCode::parse(&removals.district)) else {
-        return refuse("the request names no payer and district");
+        return unreadable();
     };
     let version = ListVersion { payer, district, year: removals.year, as_of: None };
     let newest = files::list_in_force(bureau.store.connection(), &version)?;
@@ -191,7 +212,7 @@ pub fn approve_removals(bureau: &mut Bureau, approval: &Approval, order: &Order)
         return void(bureau, approval, order);
     }
     let config = bureau.config.clone();
-    let Some(policy) = config.policies.newest() else { return refuse("no policy is configured") };
+    let Some(policy) = config.policies.newest() else { return refuse(NO_POLICY) };
     let act = order.act("list-removals", approval.subject.clone(), approval.digest);
     let dropped = bureau.store.transact(&act, |txn| {
         txn.approve(approval.id, &order.actor)?;
@@ -207,7 +228,7 @@ pub fn approve_removals(bureau: &mut Bureau, approval: &Approval, order: &Order)
         replan(txn, &config, policy, removals.year, &touched, removals.file, order)?;
         Ok(touched.len())
     })?;
-    Ok(format!("{dropped} people left the list of {} for {district}", payer.word()))
+    Ok(format!("{} {district} 的名单：已移出 {dropped} 人", both(payer)))
 }
 
 fn recognised((key, category, name): &(i64, String, String)) -> Option<Recognised> {

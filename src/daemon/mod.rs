@@ -18,6 +18,7 @@ pub mod inboxes;
 pub mod instructing;
 pub mod intake;
 pub mod lists;
+pub mod outstanding;
 pub mod payments;
 pub mod planning;
 pub mod ready;

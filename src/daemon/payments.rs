@@ -46,7 +46,8 @@ fn pay(txn: &mut Txn<'_>, config: &Config, row: &PaymentRow, line: u32, file: i6
     match files::content_behind(txn.connection(), &key.to_string())? {
         Some(digest) if digest == <[u8; 32]>::from(Sha256::digest(content.as_bytes())) => return Ok(()),
         Some(_) => {
-            let reason = format!("payment {} {} was booked with other content", row.channel, row.reference);
+            // The reference stays with the file and its line: it may lead to a person.
+            let reason = format!("渠道 {} 的同一凭证号此前已按其他内容入账", row.channel);
             changes
                 .opened
                 .push(NewException { line: Some(line), ..NewException::note(Class::KeyConflict, &dossier, reason) });
@@ -125,7 +126,7 @@ impl Payment<'_> {
     fn hold(&self, class: Class, out: &mut Changeset) {
         let posting = Some(out.postings.len());
         self.push(postings::suspense(self.key.clone(), self.booked, self.row.amount), out);
-        let reason = format!("{} yuan paid on {} through {}", self.row.amount, self.row.paid_on, self.row.channel);
+        let reason = format!("{} 经渠道 {} 缴费 {} 元", self.row.paid_on, self.row.channel, self.row.amount);
         out.opened.push(NewException {
             line: Some(self.line),
             amount: self.row.amount,

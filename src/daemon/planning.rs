@@ -1,13 +1,15 @@
 //! `plan`: what everybody owes (R2 to R6), stretch by stretch of the roster.
 
-use crate::config::Approval;
-use crate::daemon::approvals::Request;
-use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::config::Approval as Needs;
+use crate::daemon::approvals::{Request, unreadable, void};
+use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
 use crate::domain::calendar::{Date, FeeYear};
 use crate::pipeline::book::Changeset;
 use crate::pipeline::planning::{self, Planned};
-use crate::store::book;
+use crate::store::approvals::Approval;
+use crate::store::{self, Applied, book};
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
 
@@ -35,9 +37,11 @@ pub fn plan(bureau: &mut Bureau, fee_year: FeeYear, order: &Order, progress: &mu
     if order.today().year() > fee_year {
         return lapse(bureau, fee_year, order);
     }
-    if bureau.config.approvals.plan == Approval::Second {
+    if bureau.config.approvals.plan == Needs::Second {
         let (mut report, digest) = rehearse(bureau, fee_year, order.today())?;
-        let request = Request::plan(fee_year, digest);
+        let counts = Counts { plans: report.plans, refused: report.refused, exceptions: report.exceptions };
+        let request = serde_json::to_string(&counts).expect("a request is plain text");
+        let request = Request { kind: "plan", subject: fee_year.to_string(), request, digest };
         crate::daemon::approvals::ask(bureau, &request, order)?;
         report.waits = true;
         return Ok(report);
@@ -45,10 +49,43 @@ pub fn plan(bureau: &mut Bureau, fee_year: FeeYear, order: &Order, progress: &mu
     carry_out(bureau, fee_year, order, progress)
 }
 
+/// What the maker saw, for the checker: the digest binds the plans themselves.
+#[derive(Serialize, Deserialize)]
+struct Counts {
+    plans: u64,
+    refused: u64,
+    exceptions: u64,
+}
+
+/// What a yes to the plans of a year would do.
+pub fn asks(approval: &Approval) -> Step<String> {
+    let Ok(counts) = serde_json::from_str::<Counts>(&approval.request) else { return unreadable() };
+    Ok(format!(
+        "生成 {} 年度缴费计划：{} 人有计划，{} 人不符合条件，新增例外 {} 项",
+        approval.subject, counts.plans, counts.refused, counts.exceptions
+    ))
+}
+
+/// A checker approved the plans of a year: they must still be those that were shown.
+pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
+    let Ok(fee_year) = approval.subject.parse::<FeeYear>() else { return unreadable() };
+    let version = book::version(bureau.store.connection())?;
+    let (_, digest) = rehearse(bureau, fee_year, order.today())?;
+    if digest != approval.digest {
+        return void(bureau, approval, order);
+    }
+    let act = order.act("approve", format!("plan {fee_year}"), digest);
+    if bureau.store.apply(&act, version, |txn| txn.approve(approval.id, &order.actor))? == Applied::Stale {
+        return Err(store::Error::Stale.into());
+    }
+    let report = carry_out(bureau, fee_year, order, &mut |_| {})?;
+    Ok(format!("{fee_year} 年度缴费计划：{} 人有计划，{} 人不符合条件", report.plans, report.refused))
+}
+
 fn check_year(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Step<()> {
     let (_, year) = bureau.policy(fee_year)?;
     if today < year.planned_from {
-        return refuse(format!("fee year {fee_year} is planned from {} on (R4)", year.planned_from));
+        return refuse(format!("{fee_year} 年度从 {} 起才能生成缴费计划（R4）", year.planned_from));
     }
     Ok(())
 }
@@ -71,10 +108,8 @@ pub fn carry_out(
     let mut done = 0;
     for keys in stretches(bureau.store.connection())? {
         bureau.pulse.go_on()?;
-        let (policy, year) = match bureau.config.policies.of(fee_year) {
-            Some(found) => found,
-            None => return refuse(format!("no policy has the fee year {fee_year}")),
-        };
+        // Not `Bureau::policy`: the store is written while the policy is read.
+        let Some((policy, year)) = bureau.config.policies.of(fee_year) else { return no_policy(fee_year) };
         let act = order.act("plan", fee_year.to_string(), bureau.config.digest);
         let people = bureau.store.transact(&act, |txn| {
             let mut changes = Changeset::default();

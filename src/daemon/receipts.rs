@@ -149,11 +149,11 @@ impl Receipt {
     /// The receipt for people.
     pub fn text(&self) -> String {
         let state = match self.state {
-            FileState::Processed => "已处理",
-            FileState::Duplicate => "重复文件，未再处理",
-            FileState::Quarantined => "已隔离，未产生任何变动",
-            FileState::Arrived | FileState::Claimed => "处理中",
+            FileState::Duplicate => "：此前已处理，未再处理",
+            FileState::Quarantined => "：未产生任何变动",
+            FileState::Processed | FileState::Arrived | FileState::Claimed => "",
         };
+        let state = format!("{} {}{state}", self.state.chinese(), self.state.word());
         let mut text = format!(
             "回执\n文件：{}\n摘要：{}\n结果：{state}\n接受：{} 行　退回：{} 行\n",
             self.name,
@@ -165,14 +165,21 @@ impl Receipt {
             text.push_str(&format!("说明：{note}\n"));
         }
         for finding in &self.findings {
-            let place = finding.row.map_or("全文件".to_owned(), |row| format!("第 {row} 行"));
-            let byte = finding.byte.map_or(String::new(), |byte| format!("第 {byte} 字节 "));
-            text.push_str(&format!(
-                "{place} {byte}{}：{}。{}\n",
-                finding.column, finding.message_zh, finding.action_zh
-            ));
+            text.push_str(&format!("{}。{}\n", self.said(finding), finding.action_zh));
         }
         text
+    }
+
+    /// Where and what. The words about a bank's file say where themselves; its staff know the field by its name.
+    fn said(&self, finding: &Finding) -> String {
+        let (message, column) = (&finding.message_zh, &finding.column);
+        match (&self.from, finding.row, finding.byte) {
+            (Sender::Bank(..), Some(_), _) if !column.is_empty() => format!("{message}（{column}）"),
+            (Sender::Bank(..), ..) => message.clone(),
+            (_, Some(row), Some(byte)) => format!("第 {row} 行第 {byte} 字节：{message}"),
+            (_, Some(row), None) => format!("第 {row} 行：{message}"),
+            (_, None, _) => format!("全文件：{message}"),
+        }
     }
 
     /// Puts the receipt into the outbox, in the transaction that it speaks of.

@@ -2,7 +2,7 @@
 
 use crate::config::SHANGHAI_MIN;
 use crate::daemon::approvals::{Request, batch_of, void};
-use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
 use crate::daemon::delivering::{SendReport, Way, deliver_batch};
 use crate::domain::calendar::{DateTime, minutes_before};
 use crate::domain::exception::Class;
@@ -31,6 +31,17 @@ pub fn release_request(batch: BatchNumber, sha256: [u8; 32]) -> Request {
     Request { kind, subject: batch.to_string(), request: String::new(), digest: sha256 }
 }
 
+/// What a yes to a batch would do.
+pub fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
+    let batch = stored_batch(bureau, batch_of(approval)?)?;
+    let (fee_year, count, amount) = (batch.fee_year, batch.count, batch.amount);
+    let Some(number) = batch.bank else {
+        return Ok(format!("{fee_year} 年度零自付 {count} 人，政府代缴 {amount} 元记账，不向银行扣款"));
+    };
+    let bank = bureau.config.bank(number).map_or_else(|| number.0.to_string(), |bank| bank.key.clone());
+    Ok(format!("发往银行 {bank}：{} 扣款，{fee_year} 年度，{count} 笔，{amount} 元", batch.debit_on))
+}
+
 /// A checker released a batch: its bytes in the archive must still be those that were shown.
 pub fn approve_release(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     let number = batch_of(approval)?;
@@ -41,14 +52,14 @@ pub fn approve_release(bureau: &mut Bureau, approval: &Approval, order: &Order) 
     }
     if is_too_late(bureau, &batch, order)? {
         let report = withdraw(bureau, &batch, order)?;
-        return refuse(format!("batch {number}: {}", report.words));
+        return refuse(format!("批次 {number}：{}", report.words));
     }
     let act = order.act("release", number.to_string(), batch.sha256);
     bureau.store.transact(&act, |txn| {
         txn.approve(approval.id, &order.actor)?;
         release(txn, number, order)
     })?;
-    Ok(format!("released batch {number}: {} instructions, {} yuan", batch.count, batch.amount))
+    Ok(format!("批次 {number} 已放行 released：{} 笔，{} 元", batch.count, batch.amount))
 }
 
 /// Releases a batch within a transaction.
@@ -65,7 +76,7 @@ pub fn approve_zero(bureau: &mut Bureau, approval: &Approval, order: &Order) -> 
         return void(bureau, approval, order);
     }
     let posted = post_zero(bureau, &batch, order, |txn| txn.approve(approval.id, &order.actor))?;
-    Ok(format!("posted zero-payment batch {number}: {posted} of {} people", batch.count))
+    Ok(format!("零自付批次 {number} 已入账：名单 {} 人，入账 {posted} 人", batch.count))
 }
 
 /// R9: posts those who are still entitled and unreceived on the day of approval, booked on that day.
@@ -76,10 +87,10 @@ pub fn post_zero(
     approve: impl FnOnce(&mut Txn<'_>) -> crate::store::Result<()>,
 ) -> Step<usize> {
     let Some((policy, year)) = bureau.config.policies.of(batch.fee_year) else {
-        return refuse(format!("no policy has the fee year {}", batch.fee_year));
+        return no_policy(batch.fee_year);
     };
     if order.today().year() != batch.fee_year {
-        return refuse(format!("fee year {} is over: the batch can only be left (R9)", batch.fee_year));
+        return refuse(format!("{} 年度已结束，该批次不能再入账（R9）", batch.fee_year));
     }
     let act = order.act("zero-payment", batch.number.to_string(), batch.sha256);
     let posted = bureau.store.transact(&act, |txn| {
@@ -196,7 +207,7 @@ fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> 
 /// Too late for its debit date: cancelled, and drafted again by the next round.
 fn withdraw(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -> Step<SendReport> {
     move_batch(bureau, batch, BatchEvent::Withdrawn, "withdraw", order)?;
-    let words = format!("the cutoff for {} has passed: cancelled, the next instruct drafts it again", batch.debit_on);
+    let words = format!("已过扣款日 {} 的截止时间，批次已取消，下一轮 instruct 重新起草", batch.debit_on);
     Ok(SendReport { batch: batch.number, state: BatchState::Cancelled, words })
 }
 
@@ -237,13 +248,16 @@ fn archived(state: &Path, batch: &BatchLine) -> Step<Vec<u8>> {
     let path = state.join(archive_path(batch));
     match std::fs::read(&path) {
         Ok(bytes) => Ok(bytes),
-        Err(error) => refuse(format!("{}: {error}: the archived instruction file is needed", path.display())),
+        Err(source) => {
+            let path = path.display().to_string();
+            Err(transport::Error::Io { path, doing: "read the archived instruction file", source }.into())
+        }
     }
 }
 
 fn stored_batch(bureau: &Bureau, number: BatchNumber) -> Step<BatchLine> {
     match book::batch(bureau.store.connection(), number)? {
         Some((_, batch)) => Ok(batch),
-        None => refuse(format!("batch {number} is not known")),
+        None => refuse(format!("没有批次 {number}")),
     }
 }

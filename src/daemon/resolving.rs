@@ -2,7 +2,7 @@
 
 use crate::config::Approval as Needs;
 use crate::config::Config;
-use crate::daemon::approvals::{Request, ask, void};
+use crate::daemon::approvals::{Request, approve_command, ask, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::domain::calendar::{Date, parse_date};
 use crate::domain::exception::Class;
@@ -30,7 +30,7 @@ struct Asked {
 /// Decides on an exception, or asks for another person's yes. Gives the words for the clerk.
 pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Order) -> Step<String> {
     if resolution.reason.trim().is_empty() {
-        return refuse("--reason is needed: an auditor will read it");
+        return refuse("请用 --reason 写明理由，供审计查阅");
     }
     loop {
         let version = book::version(bureau.store.connection())?;
@@ -39,7 +39,8 @@ pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Or
         let request = request(&exception, resolution);
         if bureau.config.approvals.resolve == Needs::Second {
             ask(bureau, &request, order)?;
-            return Ok(format!("exception {id} waits for another person: approve \"{}\"", request.subject));
+            let command = approve_command(&request.subject);
+            return Ok(format!("例外 {id} 的处理已提交，待另一人批准：{command}"));
         }
         let act = order.act("resolve", request.subject.clone(), request.digest);
         let config = &bureau.config;
@@ -48,16 +49,48 @@ pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Or
             write(txn, config, &exception, &changes, resolution, order.today())
         })?;
         if applied == Applied::New {
-            return Ok(format!("exception {id} resolved as {}", resolution.decision.word()));
+            return Ok(resolved(id, resolution.decision));
         }
     }
+}
+
+/// What a request about an exception is called.
+pub fn subject(exception: i64) -> String {
+    format!("exception {exception}")
+}
+
+fn resolved(exception: i64, decision: Decision) -> String {
+    format!("例外 {exception} 已处理：{} {}", decision.chinese(), decision.word())
+}
+
+/// What a yes to a decision would do.
+pub fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
+    let Ok(asked) = serde_json::from_str::<Asked>(&approval.request) else { return unreadable() };
+    let Some(exception) = read(bureau.store.connection(), asked.exception)? else { return unreadable() };
+    let resolution = asked.resolution();
+    let mut words = format!("例外 {}（{} {}", exception.id, exception.class.chinese(), exception.class.word());
+    if let Some(person) = exception.participant {
+        words.push_str(&format!("，{person}"));
+    }
+    if exception.amount.is_positive() {
+        words.push_str(&format!("，暂收 {} 元", exception.amount));
+    }
+    words.push_str(&format!("）：{} {}", resolution.decision.chinese(), resolution.decision.word()));
+    let amount = resolution.amount.or(Some(exception.amount).filter(|held| held.is_positive()));
+    if let Some(amount) = amount {
+        words.push_str(&format!(" {amount} 元"));
+    }
+    if let Some(day) = resolution.booked_on {
+        words.push_str(&format!("，记账日 {day}"));
+    }
+    Ok(format!("{words}；理由：{}", resolution.reason))
 }
 
 fn request(exception: &StoredException, resolution: &Resolution) -> Request {
     let asked = Asked::of(exception.id, resolution);
     Request {
         kind: "resolve",
-        subject: format!("exception {}", exception.id),
+        subject: subject(exception.id),
         request: serde_json::to_string(&asked).expect("a request is plain text"),
         digest: digest(&asked, exception),
     }
@@ -66,7 +99,7 @@ fn request(exception: &StoredException, resolution: &Resolution) -> Request {
 /// A checker approved a decision: it must still be the decision, on the same facts.
 pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
     let Ok(asked) = serde_json::from_str::<Asked>(&approval.request) else {
-        return refuse("the request cannot be read");
+        return unreadable();
     };
     let version = book::version(bureau.store.connection())?;
     let exception = match open_exception(bureau.store.connection(), asked.exception) {
@@ -82,15 +115,15 @@ pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<
         write(txn, config, &exception, &changes, &resolution, order.today())
     })?;
     match applied {
-        Applied::New => Ok(format!("exception {} resolved as {}", asked.exception, resolution.decision.word())),
+        Applied::New => Ok(resolved(asked.exception, resolution.decision)),
         Applied::Stale => Err(store::Error::Stale.into()),
     }
 }
 
 fn open_exception(conn: &Connection, id: i64) -> Step<StoredException> {
     match read(conn, id)? {
-        None => refuse(format!("exception {id} is not known: `daikou exceptions` lists them")),
-        Some(exception) if exception.resolved => refuse(format!("exception {id} is resolved already")),
+        None => refuse(format!("没有例外 {id}，见 daikou exceptions")),
+        Some(exception) if exception.resolved => refuse(format!("例外 {id} 已处理")),
         Some(exception) => Ok(exception),
     }
 }
@@ -182,9 +215,8 @@ impl Asked {
     }
 
     fn resolution(&self) -> Resolution {
-        let decision = Decision::ALL.iter().find(|(_, word)| *word == self.decision);
         Resolution {
-            decision: decision.expect("the request holds one of our words").0,
+            decision: Decision::parse(&self.decision).expect("the request holds one of our words"),
             booked_on: self.booked_on.as_deref().and_then(parse_date),
             amount: self.amount.as_deref().and_then(Money::parse_yuan),
             reason: self.reason.clone(),

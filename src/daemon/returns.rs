@@ -116,7 +116,7 @@ fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Ended> 
         let is_news = events.contains(&BatchEvent::InDoubt);
         let mut changes = refuse_file(&book, events);
         if is_news {
-            let reason = format!("the bank answered {code}: it says that it had this batch before");
+            let reason = format!("银行文件处理码 {code}：称此前已收到该批次");
             changes.opened.push(delivery_exception(Class::DuplicateBatch, sound.batch.number, reason));
         }
         let note = match sound.file.answer {

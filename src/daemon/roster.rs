@@ -115,7 +115,7 @@ fn follow(
     let known = dossier.open.iter().find(|open| open.class == Class::UnknownBank);
     match (unknown_bank, known) {
         (true, None) => changes.opened.push(unknown(row, line)),
-        (false, Some(open)) => changes.closed.push((open.id, "mended by the roster".to_owned())),
+        (false, Some(open)) => changes.closed.push((open.id, "参保人员表已改正".to_owned())),
         _ => {}
     }
     txn.write(&changes, Some(file), order.today())?;
@@ -149,6 +149,6 @@ fn unknown(row: &Participant, line: u32) -> NewException {
         line: Some(line),
         amount: Money::ZERO,
         posting: None,
-        reason: "the roster's bank is not entrusted: add its name to the configuration or mend the roster".to_owned(),
+        reason: planning::UNKNOWN_BANK.to_owned(),
     }
 }

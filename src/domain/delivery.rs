@@ -124,12 +124,12 @@ pub enum Proof {
 }
 
 impl Proof {
-    /// In words, for the record.
+    /// In words, for the record and for clerks.
     pub fn words(self) -> &'static str {
         match self {
-            Proof::ReadBack => "read back under its final name, same SHA-256",
-            Proof::Size => "its size seen under its final name",
-            Proof::Named => "the server said that it has its final name",
+            Proof::ReadBack => "已按正式文件名回读，SHA-256 一致",
+            Proof::Size => "正式文件名下的字节数一致",
+            Proof::Named => "服务器确认已用正式文件名",
         }
     }
 }
@@ -148,13 +148,13 @@ pub enum Doubt {
 }
 
 impl Doubt {
-    /// In words, for the exception.
+    /// In words, for the clerk who must ask the bank.
     pub fn words(self) -> &'static str {
         match self {
-            Doubt::Taken => "other bytes lie under the final name: nothing was overwritten",
-            Doubt::Vanished => "it may have had its final name, and nothing is there now",
-            Doubt::Unseen => "it may have its final name, and the server does not let us look",
-            Doubt::TooLittle => "what the server shows is less than this bank's evidence rule asks for",
+            Doubt::Taken => "对方目录中已有同名而内容不同的文件，未覆盖",
+            Doubt::Vanished => "可能已用过正式文件名，但现在看不到该文件",
+            Doubt::Unseen => "可能已用正式文件名，但服务器不允许查看",
+            Doubt::TooLittle => "服务器所示不足以作为该银行约定的送达凭据",
         }
     }
 }
@@ -231,14 +231,13 @@ fn weigh(manners: Manners, proof: Proof) -> Move {
 mod tests {
     use super::*;
 
-    const SIGHTS: [Sight; 6] =
-        [Sight::Absent, Sight::Same, Sight::SameSize, Sight::Part, Sight::Other, Sight::Unseen];
+    const SIGHTS: [Sight; 6] = [Sight::Absent, Sight::Same, Sight::SameSize, Sight::Part, Sight::Other, Sight::Unseen];
 
     fn every_case() -> impl Iterator<Item = (Manners, Stage, bool, Sight, Sight)> {
         let manners = [true, false].into_iter().flat_map(|renames| {
-            [true, false].into_iter().flat_map(move |sweeps| {
-                Evidence::ALL.map(|(evidence, _)| Manners { renames, sweeps, evidence })
-            })
+            [true, false]
+                .into_iter()
+                .flat_map(move |sweeps| Evidence::ALL.map(|(evidence, _)| Manners { renames, sweeps, evidence }))
         });
         manners.flat_map(|manners| {
             let stages = [Stage::Untouched, Stage::Writing, Stage::Naming].into_iter();

@@ -56,23 +56,28 @@ pub enum InstructionEvent {
 }
 
 impl InstructionState {
-    /// Every state with its word.
-    pub const ALL: [(InstructionState, &str); 10] = [
-        (InstructionState::Drafted, "drafted"),
-        (InstructionState::Released, "released"),
-        (InstructionState::Sent, "sent"),
-        (InstructionState::Settled, "settled"),
-        (InstructionState::Failed, "failed"),
-        (InstructionState::Unknown, "unknown"),
-        (InstructionState::Suspense, "suspense"),
-        (InstructionState::Cancelled, "cancelled"),
-        (InstructionState::Refunded, "refunded"),
-        (InstructionState::Reversed, "reversed"),
+    /// Every state with its word and its Chinese name.
+    pub const ALL: [(InstructionState, &str, &str); 10] = [
+        (InstructionState::Drafted, "drafted", "已起草"),
+        (InstructionState::Released, "released", "已放行"),
+        (InstructionState::Sent, "sent", "已发送"),
+        (InstructionState::Settled, "settled", "已扣款入账"),
+        (InstructionState::Failed, "failed", "扣款失败"),
+        (InstructionState::Unknown, "unknown", "结果未知"),
+        (InstructionState::Suspense, "suspense", "暂收款"),
+        (InstructionState::Cancelled, "cancelled", "已取消"),
+        (InstructionState::Refunded, "refunded", "已退款"),
+        (InstructionState::Reversed, "reversed", "已冲正"),
     ];
 
     /// The word used everywhere.
     pub fn word(self) -> &'static str {
         InstructionState::ALL[self as usize].1
+    }
+
+    /// The word for clerks.
+    pub fn chinese(self) -> &'static str {
+        InstructionState::ALL[self as usize].2
     }
 
     /// R12: while one is live, no other is made for the participant and fee year.
@@ -98,7 +103,8 @@ impl InstructionState {
             (Suspense, E::Refunded) => Refunded,
             (Settled, E::Reversed) => Reversed,
             (state, event) => {
-                return Err(IllegalTransition { subject: "instruction", state: state.word(), event: event.word() });
+                let (state, state_zh) = (state.word(), state.chinese());
+                return Err(IllegalTransition { subject: "instruction", state, state_zh, event: event.word() });
             }
         })
     }
@@ -169,22 +175,27 @@ pub enum BatchEvent {
 }
 
 impl BatchState {
-    /// Every state with its word.
-    pub const ALL: [(BatchState, &str); 9] = [
-        (BatchState::Drafted, "drafted"),
-        (BatchState::Released, "released"),
-        (BatchState::Sending, "sending"),
-        (BatchState::Sent, "sent"),
-        (BatchState::SentUnconfirmed, "sent-unconfirmed"),
-        (BatchState::Accepted, "accepted"),
-        (BatchState::FileRejected, "file-rejected"),
-        (BatchState::Complete, "complete"),
-        (BatchState::Cancelled, "cancelled"),
+    /// Every state with its word and its Chinese name.
+    pub const ALL: [(BatchState, &str, &str); 9] = [
+        (BatchState::Drafted, "drafted", "已起草"),
+        (BatchState::Released, "released", "已放行"),
+        (BatchState::Sending, "sending", "发送中"),
+        (BatchState::Sent, "sent", "已发送"),
+        (BatchState::SentUnconfirmed, "sent-unconfirmed", "发送未确认"),
+        (BatchState::Accepted, "accepted", "银行已受理"),
+        (BatchState::FileRejected, "file-rejected", "整批被拒"),
+        (BatchState::Complete, "complete", "已完成"),
+        (BatchState::Cancelled, "cancelled", "已取消"),
     ];
 
     /// The word used everywhere.
     pub fn word(self) -> &'static str {
         BatchState::ALL[self as usize].1
+    }
+
+    /// The word for clerks.
+    pub fn chinese(self) -> &'static str {
+        BatchState::ALL[self as usize].2
     }
 
     /// Every legal move; the last arm refuses.
@@ -202,7 +213,8 @@ impl BatchState {
             (Sent | SentUnconfirmed, E::Rejected) => FileRejected,
             (Accepted, E::Completed) => Complete,
             (state, event) => {
-                return Err(IllegalTransition { subject: "batch", state: state.word(), event: event.word() });
+                let (state, state_zh) = (state.word(), state.chinese());
+                return Err(IllegalTransition { subject: "batch", state, state_zh, event: event.word() });
             }
         })
     }

@@ -116,21 +116,26 @@ pub enum Event {
 }
 
 impl Event {
-    /// Every event with its word.
-    pub const ALL: [(Event, &str); 8] = [
-        (Event::SelfPayment, "self-payment"),
-        (Event::ZeroPayment, "zero-payment"),
-        (Event::Suspense, "suspense"),
-        (Event::SuspensePosted, "suspense-posted"),
-        (Event::Refund, "refund"),
-        (Event::Transfer, "transfer"),
-        (Event::Reversal, "reversal"),
-        (Event::Correction, "correction"),
+    /// Every event with its word and its Chinese name.
+    pub const ALL: [(Event, &str, &str); 8] = [
+        (Event::SelfPayment, "self-payment", "个人缴费"),
+        (Event::ZeroPayment, "zero-payment", "零自付"),
+        (Event::Suspense, "suspense", "暂收款"),
+        (Event::SuspensePosted, "suspense-posted", "暂收款入账"),
+        (Event::Refund, "refund", "退款"),
+        (Event::Transfer, "transfer", "划款"),
+        (Event::Reversal, "reversal", "冲正"),
+        (Event::Correction, "correction", "更正"),
     ];
 
     /// The word used in exports.
     pub fn word(self) -> &'static str {
         Event::ALL[self as usize].1
+    }
+
+    /// The word for clerks.
+    pub fn chinese(self) -> &'static str {
+        Event::ALL[self as usize].2
     }
 }
 

@@ -73,25 +73,44 @@ pub struct IllegalTransition {
     pub subject: &'static str,
     /// Its state.
     pub state: &'static str,
+    /// Its state, for clerks.
+    pub state_zh: &'static str,
     /// What should have happened.
     pub event: &'static str,
 }
 
+impl IllegalTransition {
+    /// The wording for clerks, whose order came too late.
+    pub fn message_zh(&self) -> String {
+        let subject = match self.subject {
+            "batch" => "批次",
+            "instruction" => "指令",
+            _ => "缴费计划",
+        };
+        format!("{subject}现为“{} {}”，不能这样处理", self.state_zh, self.state)
+    }
+}
+
 impl PlanState {
-    /// Every state with its word.
-    pub const ALL: [(PlanState, &str); 7] = [
-        (PlanState::Planned, "planned"),
-        (PlanState::Waiting, "waiting"),
-        (PlanState::Exception, "exception"),
-        (PlanState::Removed, "removed"),
-        (PlanState::Lapsed, "lapsed"),
-        (PlanState::Received, "received"),
-        (PlanState::ExPost, "ex-post"),
+    /// Every state with its word and its Chinese name.
+    pub const ALL: [(PlanState, &str, &str); 7] = [
+        (PlanState::Planned, "planned", "待扣款"),
+        (PlanState::Waiting, "waiting", "等待中"),
+        (PlanState::Exception, "exception", "例外待处理"),
+        (PlanState::Removed, "removed", "已移出"),
+        (PlanState::Lapsed, "lapsed", "已失效"),
+        (PlanState::Received, "received", "已收足"),
+        (PlanState::ExPost, "ex-post", "事后补助"),
     ];
 
     /// The word used everywhere.
     pub fn word(self) -> &'static str {
         PlanState::ALL[self as usize].1
+    }
+
+    /// The word for clerks.
+    pub fn chinese(self) -> &'static str {
+        PlanState::ALL[self as usize].2
     }
 
     /// Every legal move; the last arm refuses.
@@ -113,7 +132,8 @@ impl PlanState {
             (Planned | Waiting | Exception | Removed | Lapsed | Received, E::PaidWhole) => ExPost,
             (Received | ExPost, E::Reversed) => Planned,
             (state, event) => {
-                return Err(IllegalTransition { subject: "plan", state: state.word(), event: event.word() });
+                let (state, state_zh) = (state.word(), state.chinese());
+                return Err(IllegalTransition { subject: "plan", state, state_zh, event: event.word() });
             }
         })
     }

@@ -176,13 +176,14 @@ impl Refusal {
     }
 }
 
+/// The wording for clerks: what plans and exceptions show.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Tier(tier) => write!(f, "tier {tier} is not on offer (R3)"),
-            Refusal::Age { reached } => write!(f, "reached the age limit on {reached} (R6)"),
-            Refusal::Status { on } => write!(f, "participation status was not 正常 on {on} (R6)"),
-            Refusal::NameDiffers => write!(f, "a list has the same ID with another name (R17)"),
+            Refusal::Tier(tier) => write!(f, "缴费档次 {tier} 元不在可选范围（R3）"),
+            Refusal::Age { reached } => write!(f, "{reached} 已达年龄上限（R6）"),
+            Refusal::Status { on } => write!(f, "{on} 参保状态不是“正常”（R6）"),
+            Refusal::NameDiffers => write!(f, "名单上同一身份证号的姓名不同（R17）"),
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::domain::calendar::{self, Date, DateTime, FeeYear};
 use crate::domain::ids::{BatchNumber, IdNumber};
 use crate::domain::money::Money;
-use crate::format::charset::Charset;
+use crate::format::charset::{Charset, TextFault};
 use crate::format::defect::{self, fault_zh};
 use crate::format::digest::{Algorithm, Hasher};
 use crate::format::field::{self, Fault, FieldKind, FieldLayout};
@@ -85,6 +85,14 @@ impl FieldFault {
     /// The wording for clerks.
     pub fn message_zh(&self) -> String {
         format!("“{}”{}", self.title, fault_zh(&self.fault))
+    }
+
+    /// The same without the character that cannot be said: a rare one in a name says who somebody is.
+    pub fn impersonal_zh(&self) -> String {
+        match self.fault {
+            Fault::Text(TextFault::Unsayable(_)) => format!("“{}”含生僻字，银行字符集无法表示", self.title),
+            _ => self.message_zh(),
+        }
     }
 }
 

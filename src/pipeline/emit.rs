@@ -117,7 +117,7 @@ pub fn close_batch(book: &BatchBook, answered: &Answered, out: &mut Changeset) {
             line: None,
             amount: Money::ZERO,
             posting: None,
-            reason: "the final return file is in and has no row for it".to_owned(),
+            reason: "末次回盘已到，其中没有该指令".to_owned(),
         });
     }
 }
@@ -148,6 +148,7 @@ pub fn drop_repeated<E>(
             Some(Place::Repeat) => continue,
             Some(Place::Conflict) => {
                 (exception.class, exception.amount, exception.posting) = (Class::KeyConflict, Money::ZERO, None);
+                exception.reason = "同一银行流水此前已按其他内容记账".to_owned();
             }
             Some(Place::Kept(index)) => exception.posting = Some(*index),
             None => {}

@@ -43,6 +43,8 @@ pub struct ListChange {
     pub removed: Vec<Recognised>,
     /// Unchanged.
     pub kept: usize,
+    /// How many were in force in its scope: what the removals are a share of.
+    pub scope: usize,
     /// R7: a person must say yes to the removals first.
     pub removals_wait: bool,
 }
@@ -159,7 +161,8 @@ pub fn compare(list: &ListFile, in_force: &[Recognised], max_removed: Decimal) -
         .filter(|row| !present.contains(&(row.id, row.category)) && !is_refused_here(list, row))
         .map(|row| (*row).clone())
         .collect();
-    let allowed = Decimal::from(scope.len()) * max_removed;
+    change.scope = scope.len();
+    let allowed = Decimal::from(change.scope) * max_removed;
     let beyond = Decimal::from(change.removed.len()) > allowed;
     change.removals_wait = !change.removed.is_empty() && (beyond || list.rows.is_empty());
     change

@@ -199,14 +199,15 @@ pub fn obstacle(dossier: &Dossier, participant: &Participant, terms: &Terms) -> 
     (!own).then_some(Class::AccountHolder)
 }
 
+/// Why nobody is asked through a bank that is not ours: also said of a roster row on its arrival.
+pub const UNKNOWN_BANK: &str = "参保人员表上的开户银行不是委托银行";
+
 fn reason_of(class: Class) -> &'static str {
     match class {
-        Class::UnknownBank => {
-            "the roster's bank is not entrusted: add its name to the configuration or mend the roster"
-        }
-        Class::NoAccount => "no account to deduct from: ask for one and send a new roster row",
-        Class::AccountHolder => "the account is not the participant's own (R18): mend it, or approve the holder",
-        _ => class.word(),
+        Class::UnknownBank => UNKNOWN_BANK,
+        Class::NoAccount => "参保人员表上没有可扣款的账号（R18）",
+        Class::AccountHolder => "户名与参保人姓名不同（R18）",
+        _ => class.chinese(),
     }
 }
 
@@ -237,7 +238,7 @@ fn close_mended(dossier: &Dossier, terms: Result<Terms, Refusal>, mended: bool, 
             _ => false,
         };
         if over && open.amount.is_zero() {
-            out.closed.push((open.id, "mended by the roster or the lists".to_owned()));
+            out.closed.push((open.id, "参保人员表或名单已改正".to_owned()));
         }
     }
 }

@@ -175,7 +175,7 @@ impl Case<'_> {
         self.close_answered(out);
         let needs_fix = self.answer.outcome != Outcome::InsufficientFunds;
         if needs_fix {
-            let reason = format!("{} ({})", self.answer.outcome.word(), self.answer.outcome.chinese());
+            let reason = format!("银行未扣款：{} {}", self.answer.outcome.chinese(), self.answer.outcome.word());
             out.opened.push(self.exception(Class::Failed, reason));
         }
         let Some(plan) = self.waiting_plan() else { return };
@@ -226,7 +226,7 @@ impl Case<'_> {
     fn close_answered(&self, out: &mut Changeset) {
         let doubts = [Class::UnknownResult, Class::ContradictoryReturn, Class::MissingRow];
         for open in self.close_up.dossier.open.iter().filter(|open| doubts.contains(&open.class)) {
-            out.closed.push((open.id, "answered by the bank".to_owned()));
+            out.closed.push((open.id, "银行已回盘".to_owned()));
         }
     }
 
@@ -274,16 +274,17 @@ impl Case<'_> {
     /// Expected and found, without anything personal.
     fn differences(&self) -> String {
         let answer = self.answer;
+        let (chinese, word) = (answer.outcome.chinese(), answer.outcome.word());
         let mut words =
-            format!("code class {}, instructed {}, taken {}", answer.outcome.word(), self.line.amount, answer.actual);
+            format!("银行处理结果：{chinese} {word}，应扣 {} 元，实扣 {} 元", self.line.amount, answer.actual);
         if let Some(day) = answer.booked_on {
-            words.push_str(&format!(", booked on {day}"));
+            words.push_str(&format!("，记账日 {day}"));
         }
         if self.row.echo != self.line.echo {
-            words.push_str(", account, ID or name not as sent");
+            words.push_str("，账号、证件号或姓名与发出的不一致");
         }
         if self.row.amount != self.line.amount {
-            words.push_str(&format!(", amount echoed {}", self.row.amount));
+            words.push_str(&format!("，回盘上的应扣金额为 {} 元", self.row.amount));
         }
         words
     }
@@ -302,7 +303,7 @@ pub fn post_double(book: &BatchBook, file: &ReturnFile, row: &Row, first: &Row, 
         line: Some(row.line),
         amount: Money::ZERO,
         posting: None,
-        reason: format!("the instruction stands in line {} already", first.line),
+        reason: format!("该指令在同一文件第 {} 行已有回盘", first.line),
     };
     let further = row.actual.is_positive() && file.serial(row) != file.serial(first);
     if further {
@@ -337,7 +338,7 @@ pub fn post_stranger(bank: &str, row: &StrangeRow, closed: &BTreeSet<Month>, tod
         line: Some(row.line),
         amount: Money::ZERO,
         posting: None,
-        reason: "the instruction number is not of this batch".to_owned(),
+        reason: "该行的指令流水号不属于这个批次".to_owned(),
     };
     if row.actual.is_positive() {
         let mark = money_mark(&row.serial, row.actual, row.booked_on);

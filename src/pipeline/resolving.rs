@@ -6,7 +6,7 @@ use crate::domain::instruction::{BatchEvent, InstructionEvent, InstructionState}
 use crate::domain::ledger::{Posting, PostingKey};
 use crate::domain::money::Money;
 use crate::domain::plan::{PlanEvent, PlanState, in_force};
-use crate::domain::policy::{Policy, Terms};
+use crate::domain::policy::{Policy, Refusal, Terms};
 use crate::domain::postings;
 use crate::domain::returns::{Asked, Outcome, Return, Verdict, judge};
 use crate::pipeline::book::*;
@@ -28,17 +28,27 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// Every decision with its word.
-    pub const ALL: [(Decision, &str); 4] = [
-        (Decision::Settled, "settled"),
-        (Decision::Failed, "failed"),
-        (Decision::Refund, "refund"),
-        (Decision::Reverse, "reverse"),
+    /// Every decision with its word and its Chinese name.
+    pub const ALL: [(Decision, &str, &str); 4] = [
+        (Decision::Settled, "settled", "核实认可"),
+        (Decision::Failed, "failed", "认定失败"),
+        (Decision::Refund, "refund", "退款"),
+        (Decision::Reverse, "reverse", "冲正"),
     ];
 
     /// The word of `--as-class`.
     pub fn word(self) -> &'static str {
         Decision::ALL[self as usize].1
+    }
+
+    /// The word for clerks.
+    pub fn chinese(self) -> &'static str {
+        Decision::ALL[self as usize].2
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Decision> {
+        Decision::ALL.iter().find(|(_, w, _)| *w == word).map(|(decision, ..)| *decision)
     }
 }
 
@@ -91,8 +101,10 @@ pub struct InstructionMatter {
     pub batch: BatchLine,
 }
 
-/// Why a decision cannot be carried out.
+/// Why a decision cannot be carried out, for clerks.
 pub type No = String;
+
+const BOOKED_ON: &str = "请用 --booked-on 写明银行记账日";
 
 /// Carries out a decision as a changeset, or says why not.
 pub fn resolve(matter: &Matter<'_>, resolution: &Resolution, today: Date) -> Result<Changeset, No> {
@@ -101,7 +113,9 @@ pub fn resolve(matter: &Matter<'_>, resolution: &Resolution, today: Date) -> Res
         (true, Decision::Settled) => settle_suspense(matter, resolution, today, &mut out)?,
         (true, Decision::Refund) => give_back(matter, resolution, today, &mut out)?,
         (true, Decision::Reverse) => take_back(matter, resolution, today, &mut out)?,
-        (true, Decision::Failed) => return Err("money is held: settle, refund or reverse it".to_owned()),
+        (true, Decision::Failed) => {
+            return Err("该例外持有暂收款：只能核实认可 settled、退款 refund 或冲正 reverse".to_owned());
+        }
         (false, decision) => resolve_without_money(matter, decision, resolution, today, &mut out)?,
     }
     Ok(out)
@@ -118,16 +132,16 @@ fn resolve_without_money(
     let awaited = matches!(state, Some(InstructionState::Sent | InstructionState::Unknown));
     let says_money = resolution.booked_on.is_some() || resolution.amount.is_some();
     if says_money && !awaited && decision != Decision::Reverse {
-        return Err("no money is held here and none is awaited: --booked-on and --amount mean nothing".to_owned());
+        return Err("该例外没有暂收款，也没有待回的扣款：不能带 --booked-on 和 --amount".to_owned());
     }
     match (matter.class, decision) {
         (_, Decision::Reverse) => reverse(matter, resolution, today, out)?,
-        (_, Decision::Refund) => return Err("it holds no money to refund".to_owned()),
+        (_, Decision::Refund) => return Err("该例外没有暂收款，无款可退".to_owned()),
         (Class::DuplicateBatch | Class::DeliveryInDoubt, decision) => settle_delivery(matter, decision, out)?,
         (_, Decision::Settled) if awaited => settle_awaited(matter, resolution, today, out)?,
         (_, Decision::Failed) if awaited => fail_awaited(matter, out)?,
         (_, Decision::Failed) if state == Some(InstructionState::Settled) => {
-            return Err("the instruction is settled: reverse it if the bank took the money back".to_owned());
+            return Err("该指令已扣款入账 settled：如银行已冲正，请用 reverse".to_owned());
         }
         _ => {}
     }
@@ -136,14 +150,14 @@ fn resolve_without_money(
 }
 
 fn closing_words(resolution: &Resolution) -> String {
-    format!("{}: {}", resolution.decision.word(), resolution.reason)
+    format!("{} {}：{}", resolution.decision.chinese(), resolution.decision.word(), resolution.reason)
 }
 
 /// An operator says whether the batch is at the bank.
 fn settle_delivery(matter: &Matter<'_>, decision: Decision, out: &mut Changeset) -> Result<(), No> {
-    let instruction = matter.instruction.ok_or("the exception names no batch")?;
+    let instruction = matter.instruction.ok_or("该例外没有对应的批次")?;
     let event = if decision == Decision::Settled { BatchEvent::Delivered } else { BatchEvent::NeverArrived };
-    instruction.batch.state.after(event).map_err(|illegal| illegal.to_string())?;
+    instruction.batch.state.after(event).map_err(|illegal| illegal.message_zh())?;
     out.batches.push((instruction.batch.number, event));
     Ok(())
 }
@@ -151,8 +165,8 @@ fn settle_delivery(matter: &Matter<'_>, decision: Decision, out: &mut Changeset)
 /// The clerk knows what the bank's return did not say: judged like a return.
 fn settle_awaited(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
     let (instruction, dossier) = instruction_and_person(matter)?;
-    let plan = dossier.plan.as_ref().ok_or("the person has no plan for that year")?;
-    let booked_on = resolution.booked_on.ok_or("--booked-on is needed: the day on which the bank booked it")?;
+    let plan = dossier.plan.as_ref().ok_or("此人该年度没有缴费计划")?;
+    let booked_on = resolution.booked_on.ok_or(BOOKED_ON)?;
     let answer = Return {
         outcome: Outcome::Ok,
         actual: resolution.amount.unwrap_or(instruction.amount),
@@ -180,8 +194,8 @@ fn settle_awaited(matter: &Matter<'_>, resolution: &Resolution, today: Date, out
             out.ex_post.push(ex_post(dossier, subsidy, amount, booked_on, today));
             (postings::self_payment(key, when, amount, None), PlanEvent::PaidWhole)
         }
-        Verdict::Hold(class) => return Err(format!("it may not be posted: {}", class.word())),
-        _ => return Err("it cannot be settled like this".to_owned()),
+        Verdict::Hold(class) => return Err(format!("不能入账：{} {}", class.chinese(), class.word())),
+        _ => return Err("不能这样认可入账".to_owned()),
     };
     push(matter, posting, in_force_version(dossier, booked_on), resolution, out);
     move_instruction(instruction, InstructionEvent::Settled, Some(Outcome::Ok), out)?;
@@ -197,9 +211,13 @@ fn fail_awaited(matter: &Matter<'_>, out: &mut Changeset) -> Result<(), No> {
 /// R22: the bank took settled money back: the contra of what stands, in the reversal's month.
 fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
     let (instruction, dossier) = instruction_and_person(matter)?;
-    let original = matter.posting.ok_or("nothing stands for this instruction that could be reversed")?;
+    let original = matter.posting.ok_or("该指令没有可冲正的记账")?;
     if instruction.state != InstructionState::Settled {
-        return Err(format!("the instruction is {}: only a settled one is reversed", instruction.state.word()));
+        return Err(format!(
+            "该指令现为“{} {}”：已扣款入账 settled 的才能冲正",
+            instruction.state.chinese(),
+            instruction.state.word()
+        ));
     }
     let on = resolution.booked_on.unwrap_or(today);
     let reversal = postings::reversal_of(original, booked(on, matter.closed));
@@ -211,20 +229,20 @@ fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut 
 
 /// Suspense money makes up the own part, or the whole tier (R14), judged on the day of its last part.
 fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
-    let dossier = matter.dossier.ok_or("nobody is known whose money this is: refund it")?;
-    let plan = dossier.plan.as_ref().ok_or("the person has no plan for that year: plan first, or refund it")?;
+    let dossier = matter.dossier.ok_or("不知道是谁的款：只能退款 refund")?;
+    let plan = dossier.plan.as_ref().ok_or("此人该年度没有缴费计划：请先生成计划，或退款 refund")?;
     if plan.state.is_paid() {
-        return Err("the year is paid already: refund it".to_owned());
+        return Err("该年度已收足：请退款 refund".to_owned());
     }
     let own_pool = pool(matter, dossier);
     let day = resolution.booked_on.or_else(|| own_pool.iter().filter_map(|open| open.booked_on).max());
-    let day = day.ok_or("--booked-on is needed: the day on which the bank booked it")?;
+    let day = day.ok_or(BOOKED_ON)?;
     let terms = terms_on(matter, dossier, plan, day)?;
     let held: Money = own_pool.iter().map(|open| open.amount).sum();
     let amount = resolution.amount.unwrap_or(if fits(&terms, matter.amount) { matter.amount } else { held });
     if !fits(&terms, amount) || amount > held {
         return Err(format!(
-            "{held} is held; the own part is {}, the tier {}: give --amount, or refund it",
+            "共暂收 {held} 元，应缴个人部分 {} 元、整档 {} 元：请用 --amount 写明金额，或退款 refund",
             terms.own(),
             terms.tier
         ));
@@ -241,7 +259,7 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, ou
         );
         PlanEvent::Received
     } else {
-        let subsidy = terms.subsidy.ok_or("a whole tier needs a government part to be one")?;
+        let subsidy = terms.subsidy.ok_or("没有政府代缴部分，不能按整档入账")?;
         out.ex_post.push(ex_post(dossier, subsidy, amount, day, today));
         push(
             matter,
@@ -261,7 +279,7 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, ou
     let number = matter.instruction.map(|instruction| instruction.number);
     let other = plan.live().is_some_and(|live| Some(live.number) != number);
     let state = if other { release_live(plan, plan.state, out) } else { plan.state };
-    push_plan(dossier, state.after(event).map_err(|illegal| illegal.to_string())?, 0, out);
+    push_plan(dossier, state.after(event).map_err(|illegal| illegal.message_zh())?, 0, out);
     Ok(())
 }
 
@@ -272,13 +290,13 @@ fn fits(terms: &Terms, amount: Money) -> bool {
 /// R4 to R7: the version in force on that day, else today's; age and status judged by it.
 fn terms_on(matter: &Matter<'_>, dossier: &Dossier, plan: &PlanBook, day: Date) -> Result<Terms, No> {
     if day.year() != dossier.fee_year {
-        return Err(format!("booked in {}: it cannot be posted for fee year {} (R13)", day.year(), dossier.fee_year));
+        return Err(format!("记账日在 {} 年，不能记入 {} 年度（R13）", day.year(), dossier.fee_year));
     }
-    let policy = matter.policy.ok_or("no policy has that fee year")?;
+    let policy = matter.policy.ok_or("政策文件没有该缴费年度")?;
     policy.age_refusal_after_planning(dossier.id, dossier.fee_year, day).map_err(|refusal| refusal.to_string())?;
-    let person = dossier.participant.as_ref().ok_or("the person is not on the roster")?;
+    let person = dossier.participant.as_ref().ok_or("此人不在参保人员表上")?;
     if !person.is_normal_on(day) {
-        return Err("participation status was not 正常 on that day (R6)".to_owned());
+        return Err(Refusal::Status { on: day }.to_string());
     }
     let version = in_force(&plan.versions, day).unwrap_or(plan.latest());
     version.terms.or(plan.latest().terms).map_err(|refusal| refusal.to_string())
@@ -329,7 +347,7 @@ fn rest(
         line: None,
         amount,
         posting: None,
-        reason: format!("the rest of exception {}", matter.id),
+        reason: format!("例外 {} 处理后的余款", matter.id),
     }
 }
 
@@ -337,7 +355,7 @@ fn rest(
 fn give_back(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
     let amount = resolution.amount.unwrap_or(matter.amount);
     if !amount.is_positive() || amount > matter.amount {
-        return Err(format!("{} is held: at most that can be refunded", matter.amount));
+        return Err(format!("暂收 {} 元：退款不能超过此数", matter.amount));
     }
     let when = booked(resolution.booked_on.unwrap_or(today), matter.closed);
     push(matter, postings::refund(PostingKey::Resolution(matter.id), when, amount), None, resolution, out);
@@ -352,10 +370,10 @@ fn give_back(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mu
 
 /// The bank took suspense money back: the contra of the posting that held it.
 fn take_back(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
-    let original = matter.posting.ok_or("the posting that holds the money is not known: refund it")?;
+    let original = matter.posting.ok_or("找不到持有该款的记账：请退款 refund")?;
     let held: Money = original.entries.iter().map(|entry| entry.amount()).sum();
     if held != matter.amount {
-        return Err(format!("{held} was booked and {} is held: refund the rest instead", matter.amount));
+        return Err(format!("原记账 {held} 元，现暂收 {} 元：余款请退款 refund", matter.amount));
     }
     let when = booked(resolution.booked_on.unwrap_or(today), matter.closed);
     push(matter, postings::reversal_of(original, when), None, resolution, out);
@@ -416,14 +434,14 @@ fn move_instruction(
     outcome: Option<Outcome>,
     out: &mut Changeset,
 ) -> Result<(), No> {
-    let state = instruction.state.after(event).map_err(|illegal| illegal.to_string())?;
+    let state = instruction.state.after(event).map_err(|illegal| illegal.message_zh())?;
     out.instructions.push((instruction.number, state, outcome));
     Ok(())
 }
 
 fn move_plan(dossier: &Dossier, event: PlanEvent, failed: u32, out: &mut Changeset) -> Result<(), No> {
     let Some(plan) = &dossier.plan else { return Ok(()) };
-    let state = plan.state.after(event).map_err(|illegal| illegal.to_string())?;
+    let state = plan.state.after(event).map_err(|illegal| illegal.message_zh())?;
     push_plan(dossier, state, failed, out);
     Ok(())
 }
@@ -434,5 +452,5 @@ fn push_plan(dossier: &Dossier, state: PlanState, failed: u32, out: &mut Changes
 }
 
 fn instruction_and_person<'a>(matter: &Matter<'a>) -> Result<(&'a InstructionMatter, &'a Dossier), No> {
-    matter.instruction.zip(matter.dossier).ok_or("the exception names no instruction of a known person".to_owned())
+    matter.instruction.zip(matter.dossier).ok_or("该例外没有对应到某人的指令".to_owned())
 }

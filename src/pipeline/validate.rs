@@ -64,7 +64,7 @@ fn wrong_state(file: &ReturnFile, batch: &BatchLine) -> Option<Finding> {
         code: "batch-state",
         expected: "a batch that was sent and not answered otherwise".to_owned(),
         found: batch.state.word().to_owned(),
-        message_zh: format!("该批次当前状态为 {}，不能接受此回盘", batch.state.word()),
+        message_zh: format!("该批次现为“{} {}”，不能接受此回盘", batch.state.chinese(), batch.state.word()),
         action_zh: "请与经办机构核对批次".to_owned(),
         ..Finding::default()
     })

@@ -371,7 +371,7 @@ impl Txn<'_> {
                 self.move_all(id, Sent, Released)?;
             }
             BatchEvent::Accepted => {
-                self.end_doubts(id, "answered by the bank")?;
+                self.end_doubts(id, "银行已回盘")?;
                 self.tx.execute("UPDATE batch SET answered_on = ?2 WHERE id = ?1", (id, day(today)))?;
             }
             BatchEvent::Withdrawn => {

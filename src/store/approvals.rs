@@ -2,7 +2,7 @@
 
 use crate::domain::calendar::Date;
 use crate::store::chain::Txn;
-use crate::store::{Error, Result, day};
+use crate::store::{Error, Result, date, day};
 use rusqlite::{Connection, Row};
 
 /// Something that waits for another person, or was approved.
@@ -20,23 +20,28 @@ pub struct Approval {
     pub digest: [u8; 32],
     /// Who asked.
     pub maker: String,
+    /// When.
+    pub made_on: Date,
+}
+
+impl Approval {
+    /// Whether this text may mean it: its number, its subject, the number in its subject, or kind and subject.
+    pub fn is_meant_by(&self, text: &str) -> bool {
+        let number = self.subject.rsplit_once(' ').map(|(_, number)| number);
+        let whole = text.strip_prefix(&self.kind).and_then(|rest| rest.strip_prefix(' '));
+        [Some(text), whole].contains(&Some(self.subject.as_str()))
+            || number == Some(text)
+            || self.id.to_string() == text
+    }
 }
 
 /// What waits, oldest first.
 pub fn waiting(conn: &Connection) -> Result<Vec<Approval>> {
-    let mut statement = conn
-        .prepare_cached("SELECT id, kind, subject, request, digest, maker FROM approval WHERE state = 0 ORDER BY id")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT id, kind, subject, request, digest, maker, made_on FROM approval WHERE state = 0 ORDER BY id",
+    )?;
     let rows = statement.query_map([], approval)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// All that may be meant by this text: the number of a request, its subject, or the number in its subject.
-pub fn waiting_for(conn: &Connection, text: &str) -> Result<Vec<Approval>> {
-    let named = |approval: &Approval| {
-        let number = approval.subject.rsplit_once(' ').map(|(_, number)| number);
-        approval.subject == text || number == Some(text) || approval.id.to_string() == text
-    };
-    Ok(waiting(conn)?.into_iter().filter(named).collect())
 }
 
 fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
@@ -47,6 +52,7 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
         request: row.get(3)?,
         digest: row.get(4)?,
         maker: row.get(5)?,
+        made_on: date(row.get(6)?),
     })
 }
 
@@ -113,5 +119,29 @@ impl Txn<'_> {
             .prepare_cached("UPDATE approval SET state = 2 WHERE kind = ?1 AND subject = ?2 AND state = 0")?
             .execute((kind, subject))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_meant_by_its_names() {
+        let approval = Approval {
+            id: 3,
+            kind: "resolve".to_owned(),
+            subject: "exception 12".to_owned(),
+            request: String::new(),
+            digest: [0; 32],
+            maker: String::new(),
+            made_on: Date::constant(2018, 7, 5),
+        };
+        ["3", "12", "exception 12", "resolve exception 12"]
+            .iter()
+            .for_each(|text| assert!(approval.is_meant_by(text), "{text}"));
+        ["", "1", "exception", "resolve", "plan exception 12", "resolve exception 1"]
+            .iter()
+            .for_each(|text| assert!(!approval.is_meant_by(text), "{text}"));
     }
 }

@@ -35,6 +35,8 @@ pub struct NewBatch {
     pub file: String,
     /// Name and bytes of its control file, where the layout has one.
     pub control: Option<(String, Vec<u8>)>,
+    /// The bank as the configuration has it now; empty for a zero-payment batch.
+    pub written_for: String,
 }
 
 /// An instruction to store, in the order of the batch.
@@ -91,6 +93,16 @@ pub fn of_banks(conn: &Connection) -> Result<Vec<(i64, BatchLine)>> {
          FROM batch WHERE bank <> 0 ORDER BY id",
     )?;
     let rows = statement.query_map([], book::batch_line)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Batches of banks that are not ended, oldest first, with the bank as it was when each was written.
+pub fn not_ended(conn: &Connection) -> Result<Vec<(BatchNumber, String)>> {
+    let mut statement =
+        conn.prepare_cached("SELECT number, written_for FROM batch WHERE bank <> 0 AND state <= ?1 ORDER BY id")?;
+    let rows = statement.query_map([BatchState::Accepted as i64], |row| {
+        Ok((BatchNumber::from_value(row.get::<_, i64>(0)? as u64), row.get(1)?))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -203,8 +215,8 @@ impl Txn<'_> {
     fn insert_batch(&self, batch: &NewBatch, count: usize) -> Result<i64> {
         self.tx
             .prepare_cached(
-                "INSERT INTO batch (number, bank, fee_year, debit_on, drafted_on, created, count, amount, sha256, file, control, control_is, state)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                "INSERT INTO batch (number, bank, fee_year, debit_on, drafted_on, created, count, amount, sha256, file, control, control_is, written_for, state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?
             .execute((
                 batch.number.value() as i64,
@@ -219,6 +231,7 @@ impl Txn<'_> {
                 &batch.file,
                 batch.control.as_ref().map_or("", |(name, _)| name),
                 batch.control.as_ref().map_or(&[][..], |(_, bytes)| bytes),
+                &batch.written_for,
                 BatchState::Drafted as i64,
             ))?;
         Ok(self.tx.last_insert_rowid())

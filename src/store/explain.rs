@@ -70,6 +70,8 @@ pub struct Chain {
     participant: Option<i64>,
     instructions: Vec<i64>,
     postings: Vec<i64>,
+    /// The exception that was asked about, which may concern none of these.
+    exception: Option<i64>,
 }
 
 /// The chain of a person; `None` for somebody of whom nothing was ever heard.
@@ -97,7 +99,24 @@ pub fn person(conn: &Connection, id: IdNumber) -> Result<Option<Chain>> {
     for instruction in &instructions {
         postings.extend(postings_of(conn, *instruction)?);
     }
-    Ok(Some(Chain { participant: Some(key), instructions, postings }.in_order()))
+    Ok(Some(Chain { participant: Some(key), instructions, postings, exception: None }.in_order()))
+}
+
+/// The chain of whom or what an exception concerns: its person, else its instruction and its posting.
+pub fn exception(conn: &Connection, id: i64) -> Result<Option<Chain>> {
+    let sql = "SELECT participant, instruction, posting FROM exception WHERE id = ?1";
+    let concerns = conn
+        .prepare_cached(sql)?
+        .query_row([id], |row| {
+            let key: Option<i64> = row.get(0)?;
+            Ok((key.map(IdNumber::from_key), row.get::<_, Option<i64>>(1)?, row.get::<_, Option<i64>>(2)?))
+        })
+        .optional()?;
+    let Some((whose, instruction, posting)) = concerns else { return Ok(None) };
+    let chain = whose.map(|whose| person(conn, whose)).transpose()?.flatten();
+    let (instructions, postings) = (instruction.into_iter().collect(), posting.into_iter().collect());
+    let chain = chain.unwrap_or(Chain { instructions, postings, ..Chain::default() });
+    Ok(Some(Chain { exception: Some(id), ..chain }))
 }
 
 /// The chain of one instruction.
@@ -110,7 +129,8 @@ pub fn instruction(conn: &Connection, number: InstructionNumber) -> Result<Optio
         .optional()?;
     let Some(participant) = whose else { return Ok(None) };
     let postings = postings_of(conn, id)?;
-    Ok(Some(Chain { participant: Some(participant), instructions: vec![id], postings }.in_order()))
+    let instructions = vec![id];
+    Ok(Some(Chain { participant: Some(participant), instructions, postings, exception: None }.in_order()))
 }
 
 /// The chain of a posting, by the text of its key.
@@ -123,6 +143,7 @@ pub fn posting(conn: &Connection, key: &str) -> Result<Option<Chain>> {
                 participant: row.get(1)?,
                 instructions: instruction.into_iter().collect(),
                 postings: vec![row.get(0)?],
+                exception: None,
             })
         })
         .optional()?;
@@ -176,8 +197,8 @@ impl Chain {
         exceptions(
             conn,
             "x.participant = ?1 OR x.instruction IN (SELECT value FROM json_each(?2))
-                OR x.posting IN (SELECT value FROM json_each(?3))",
-            (self.participant, array(&self.instructions), array(&self.postings)),
+                OR x.posting IN (SELECT value FROM json_each(?3)) OR x.id = ?4",
+            (self.participant, array(&self.instructions), array(&self.postings), self.exception),
         )
     }
 }
@@ -453,8 +474,8 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
             Ok(vec![
                 Fact::Text(posting_key(row)?),
                 word(row, 3, |event| Event::ALL[event as usize].0.word())?,
-                Fact::text(debit),
-                Fact::text(credit),
+                Fact::word(&debit.to_string()),
+                Fact::word(&credit.to_string()),
                 Fact::Money(entry.amount()),
                 Fact::word(entry.basis().word()),
                 Fact::Text(format!("{:04}-{:02}", month / 100, month % 100)),

@@ -97,6 +97,12 @@ pub(crate) fn text_of(row: &Row<'_>, column: usize) -> Result<Option<String>> {
     Ok(row.get::<_, Option<String>>(column)?.filter(|text| !text.is_empty()))
 }
 
+/// Who sent a file: what is no bank's key is a word of ours.
+pub(crate) fn sender(row: &Row<'_>, column: usize) -> Result<Fact> {
+    let is_ours = |text: &str| text == "bureau" || text.contains('/');
+    Ok(or_none(text_of(row, column)?, |text| if is_ours(&text) { Fact::Word(text) } else { Fact::Text(text) }))
+}
+
 /// A stored number.
 pub(crate) fn number(row: &Row<'_>, column: usize) -> Result<Fact> {
     Ok(or_none(row.get(column)?, Fact::Number))

@@ -27,18 +27,23 @@ pub enum FileState {
 }
 
 impl FileState {
-    /// Every state with its word.
-    pub const ALL: [(FileState, &str); 5] = [
-        (FileState::Arrived, "arrived"),
-        (FileState::Claimed, "claimed"),
-        (FileState::Processed, "processed"),
-        (FileState::Duplicate, "duplicate"),
-        (FileState::Quarantined, "quarantined"),
+    /// Every state with its word and its Chinese name.
+    pub const ALL: [(FileState, &str, &str); 5] = [
+        (FileState::Arrived, "arrived", "已到达"),
+        (FileState::Claimed, "claimed", "处理中"),
+        (FileState::Processed, "processed", "已处理"),
+        (FileState::Duplicate, "duplicate", "重复"),
+        (FileState::Quarantined, "quarantined", "已隔离"),
     ];
 
     /// The word used everywhere.
     pub fn word(self) -> &'static str {
         FileState::ALL[self as usize].1
+    }
+
+    /// The word for clerks.
+    pub fn chinese(self) -> &'static str {
+        FileState::ALL[self as usize].2
     }
 }
 

@@ -32,8 +32,7 @@ pub struct Listed<'a> {
 
 /// How a bank's connection fails; `None` while it does not.
 pub fn failing(conn: &Connection, bank: BankNumber) -> Result<Option<Failing>> {
-    let mut statement =
-        conn.prepare_cached("SELECT failures, retry_at, blocked, profile FROM line WHERE bank = ?1")?;
+    let mut statement = conn.prepare_cached("SELECT failures, retry_at, blocked, profile FROM line WHERE bank = ?1")?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Failing { failures: row.get(0)?, retry_at: row.get(1)?, blocked: row.get(2)?, profile: row.get(3)? })
     };
@@ -42,9 +41,8 @@ pub fn failing(conn: &Connection, bank: BankNumber) -> Result<Option<Failing>> {
 
 /// The digest of a file that was fetched before, if it still is what it was.
 pub fn fetched(conn: &Connection, bank: BankNumber, file: Listed<'_>) -> Result<Option<[u8; 32]>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT sha256 FROM fetched WHERE bank = ?1 AND name = ?2 AND size = ?3 AND mtime = ?4",
-    )?;
+    let mut statement =
+        conn.prepare_cached("SELECT sha256 FROM fetched WHERE bank = ?1 AND name = ?2 AND size = ?3 AND mtime = ?4")?;
     let key = (bank.0, file.name, file.size as i64, file.mtime as i64);
     Ok(statement.query_row(key, |row| row.get(0)).optional()?)
 }

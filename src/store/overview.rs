@@ -4,7 +4,7 @@ use crate::domain::calendar::Date;
 use crate::domain::exception::Class;
 use crate::domain::ids::{IdNumber, InstructionNumber};
 use crate::domain::money::Money;
-use crate::store::facts::{Fact, Facts, day, number, or_none, text, text_of, word};
+use crate::store::facts::{Fact, Facts, day, number, or_none, sender, text, text_of, word};
 use crate::store::{FileState, Result, book, date, words};
 use rusqlite::{Connection, Row};
 
@@ -25,6 +25,8 @@ pub struct Queued {
     pub amount: Money,
     /// Since when.
     pub opened_on: Date,
+    /// Why it was opened.
+    pub reason: String,
     /// What was decided, and why.
     pub resolution: String,
 }
@@ -32,7 +34,7 @@ pub struct Queued {
 /// Every exception, oldest first.
 pub fn queue(conn: &Connection) -> Result<Vec<Queued>> {
     let mut statement = conn.prepare_cached(
-        "SELECT x.id, x.class, x.resolved, x.participant, b.number, x.instruction, x.amount, x.opened_on, x.resolution
+        "SELECT x.id, x.class, x.resolved, x.participant, b.number, x.instruction, x.amount, x.opened_on, x.reason, x.resolution
          FROM exception x LEFT JOIN batch b ON b.id = x.instruction >> 27 ORDER BY x.id",
     )?;
     let rows = statement.query_map([], queued)?;
@@ -50,7 +52,8 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
         instruction: batch.zip(instruction).map(|(batch, id)| book::number(batch, id)),
         amount: Money::from_fen(row.get(6)?),
         opened_on: date(row.get(7)?),
-        resolution: row.get(8)?,
+        reason: row.get(8)?,
+        resolution: row.get(9)?,
     })
 }
 
@@ -61,7 +64,7 @@ pub fn unfinished_files(conn: &Connection, today: Date) -> Result<Facts> {
     facts.read(conn, sql, [], |row| {
         let late = Fact::Flag(date(row.get(3)?) < today);
         let state = word(row, 4, |state| FileState::ALL[state as usize].0.word())?;
-        Ok(vec![number(row, 0)?, text(row, 1)?, text(row, 2)?, day(row, 3)?, state, number(row, 5)?, late])
+        Ok(vec![number(row, 0)?, text(row, 1)?, sender(row, 2)?, day(row, 3)?, state, number(row, 5)?, late])
     })?;
     Ok(facts)
 }

@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn pins_are_read_as_they_are_shown() {
-        let known = HostKey::known(&format!("# a\nother {LINE}\n[bank.example]:2222 {LINE} note\n"), "bank.example", 2222);
+        let known =
+            HostKey::known(&format!("# a\nother {LINE}\n[bank.example]:2222 {LINE} note\n"), "bank.example", 2222);
         assert_eq!(known.len(), 1);
         let shown = known[0].to_string();
         assert!(shown.starts_with("ssh-ed25519 SHA256:") && shown.len() == "ssh-ed25519 SHA256:".len() + 43, "{shown}");

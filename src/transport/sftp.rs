@@ -404,9 +404,7 @@ fn authenticate(profile: &Profile, session: &Session) -> Result<(), Fault> {
             let passphrase = passphrase.as_deref().map(|text| text.trim_end_matches('\n'));
             session.userauth_pubkey_memory(&profile.user, None, &key, passphrase)
         }
-        Login::Password(secret) => {
-            session.userauth_password(&profile.user, secret.read()?.trim_end_matches('\n'))
-        }
+        Login::Password(secret) => session.userauth_password(&profile.user, secret.read()?.trim_end_matches('\n')),
     };
     match tried {
         Ok(()) => Ok(()),

@@ -1,8 +1,8 @@
 //! A bank with a server of its own: real OpenSSH on loopback, and the daemon that goes there. Instruction files are
 //! delivered once and whole, return files are fetched and posted once, and what the server does not allow is told.
 
-use crate::bureau::{Bureau, Daemon, all_paid, names, wait_for};
 use crate::bank_files::Request;
+use crate::bureau::{Bureau, Daemon, all_paid, names, wait_for};
 use crate::sshd::{Sshd, missing};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,7 +145,9 @@ fn a_bank_that_is_away_delays_nobody_and_gets_its_file_when_it_is_back() {
     assert!(exchange.batches().contains(",released\n"), "nothing was begun: {}", exchange.batches());
     exchange.sshd.restart();
     exchange.request();
-    wait_for("it is sent", || !exchange.batches().contains(",released\n") && !exchange.batches().contains(",sending\n"));
+    wait_for("it is sent", || {
+        !exchange.batches().contains(",released\n") && !exchange.batches().contains(",sending\n")
+    });
     wait_for("the alarm is over", || daemon.figure("daikou_alarms{class=\"line\"}") == 0);
 }
 
@@ -191,7 +193,9 @@ fn the_doctor_says_what_the_server_can_do_and_leaves_nothing_behind() {
     let exchange = Exchange::start(1, "");
     let (code, text) = exchange.bureau.daikou(&["doctor", "rural", "--rehearse"]);
     assert_eq!(code, Some(0), "{text}");
-    for words in ["curve25519-sha256", "read back", "refused, as it must be", "fsync@openssh.com yes", "s ahead of ours"] {
+    for words in
+        ["curve25519-sha256", "read back", "refused, as it must be", "fsync@openssh.com yes", "s ahead of ours"]
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(text.contains(&exchange.sshd.host_key()));

@@ -43,7 +43,7 @@ fn instructions_move_only_as_designed() {
         (Refunded, "refunded"),
         (Reversed, "reversed"),
     ];
-    let pairs = InstructionState::ALL.iter().flat_map(|(state, word)| {
+    let pairs = InstructionState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(InstructionState::word)))
     });
     check("instruction", pairs);
@@ -63,7 +63,7 @@ fn batches_move_only_as_designed() {
         (Completed, "completed"),
         (Withdrawn, "withdrawn"),
     ];
-    let pairs = BatchState::ALL.iter().flat_map(|(state, word)| {
+    let pairs = BatchState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(BatchState::word)))
     });
     check("batch", pairs);
@@ -85,7 +85,7 @@ fn plans_move_only_as_designed() {
         (PaidWhole, "paid-whole"),
         (Reversed, "reversed"),
     ];
-    let pairs = PlanState::ALL.iter().flat_map(|(state, word)| {
+    let pairs = PlanState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(PlanState::word)))
     });
     check("plan", pairs);

@@ -3,6 +3,7 @@
 mod audit;
 mod bank_files;
 mod bureau;
+mod check;
 mod defects;
 mod docs;
 mod drops;

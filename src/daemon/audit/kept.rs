@@ -24,7 +24,7 @@ pub(super) fn whole(conn: &Connection, config: &Config, now: DateTime) -> Found 
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let file = kept(row)?;
-        let fault = match FileState::ALL.get(usize::from(file.state)).map(|(state, _)| *state) {
+        let fault = match FileState::ALL.get(usize::from(file.state)).map(|(state, ..)| *state) {
             Some(FileState::Arrived | FileState::Claimed) => unfinished(conn, config, &file, now)?,
             Some(FileState::Quarantined) => changed(&config.state.join("quarantine"), &file),
             Some(FileState::Processed | FileState::Duplicate) => changed(&config.state.join("archive"), &file),

@@ -143,7 +143,7 @@ fn fitting(conn: &Connection) -> Result<Option<String>> {
     while let Some(row) = rows.next()? {
         let (id, event): (i64, i64) = (row.get(0)?, row.get(1)?);
         let (debit, credit) = (Kind::of(row.get(2)?), Kind::of(row.get(3)?));
-        let event = usize::try_from(event).ok().and_then(|event| Event::ALL.get(event)).map(|(event, _)| *event);
+        let event = usize::try_from(event).ok().and_then(|event| Event::ALL.get(event)).map(|(event, ..)| *event);
         if !event.is_some_and(|event| fits(event, debit, credit)) {
             let word = event.map_or("no event of ours", Event::word);
             let posting = posting_name(conn, id)?;

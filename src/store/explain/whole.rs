@@ -2,7 +2,7 @@
 
 use super::{BATCH, BATCH_SQL, Lookup, batch_facts, exceptions};
 use crate::domain::ids::BatchNumber;
-use crate::store::facts::{Fact, Facts, day, flag, hex, money, number, or_none, text, text_of, word};
+use crate::store::facts::{Fact, Facts, day, flag, hex, money, number, or_none, sender, text, text_of, word};
 use crate::store::{FileState, Result, apply, book, words};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -83,7 +83,7 @@ pub fn file(conn: &Connection, id: i64) -> Result<Option<Vec<Facts>>> {
             number(row, 0)?,
             text(row, 1)?,
             or_none(text_of(row, 2)?, Fact::Word),
-            text(row, 3)?,
+            sender(row, 3)?,
             day(row, 4)?,
             number(row, 5)?,
             hex(row, 6)?,

@@ -127,6 +127,7 @@ CREATE TABLE batch (
     file        TEXT    NOT NULL,
     control     TEXT    NOT NULL,           -- name of its control file, empty without one
     control_is  BLOB    NOT NULL,           -- bytes of its control file
+    written_for TEXT    NOT NULL,           -- the bank as the configuration had it then, as JSON; empty without a bank
     state       INTEGER NOT NULL,
     sent_on     INTEGER,
     answered_on INTEGER

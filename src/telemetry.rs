@@ -118,6 +118,10 @@ names! {
         "Bytes free where the state lies";
     WAL [0] = "daikou_wal_bytes" []
         "Bytes of the store's write-ahead log";
+    LINE_UP [1] = "daikou_line_up" ["bank"]
+        "1 where the last visit to a bank's own server went well";
+    LINE_CONTACT [1] = "daikou_line_last_contact_timestamp_seconds" ["bank"]
+        "When a bank's own server last answered, in seconds since 1970";
     ALARMS [1] = "daikou_alarms" ["class"]
         "Standing alarms by class";
     LOOP_MILLISECONDS [0] = "daikou_loop_milliseconds" []
@@ -157,6 +161,10 @@ pub struct Metrics {
     pub disk_free: Figures<0>,
     /// See [`WAL`].
     pub wal: Figures<0>,
+    /// See [`LINE_UP`].
+    pub line_up: Figures<1>,
+    /// See [`LINE_CONTACT`].
+    pub line_contact: Figures<1>,
     /// See [`ALARMS`].
     pub alarms: Figures<1>,
     loop_milliseconds: Figures<0>,
@@ -182,6 +190,8 @@ impl Metrics {
             windows_missed: Figures::register(&mut registry, WINDOWS_MISSED),
             disk_free: Figures::register(&mut registry, DISK_FREE),
             wal: Figures::register(&mut registry, WAL),
+            line_up: Figures::register(&mut registry, LINE_UP),
+            line_contact: Figures::register(&mut registry, LINE_CONTACT),
             alarms: Figures::register(&mut registry, ALARMS),
             loop_milliseconds: Figures::register(&mut registry, LOOP_MILLISECONDS),
             loops,
@@ -314,7 +324,8 @@ mod tests {
         for figures in [&metrics.postings, &metrics.posted_fen, &metrics.instructions, &metrics.open_exceptions] {
             figures.set(["deemed"], 7);
         }
-        for figures in [&metrics.batches, &metrics.alarms, &metrics.last_scan] {
+        for figures in [&metrics.batches, &metrics.alarms, &metrics.last_scan, &metrics.line_up, &metrics.line_contact]
+        {
             figures.set(["departments/civil-affairs/500199/in"], 1_530_000_000);
         }
         for figures in [&metrics.oldest_unanswered, &metrics.windows_missed, &metrics.disk_free, &metrics.wal] {

@@ -9,7 +9,7 @@ use daikou::daemon::drops::{Looked, look_at, take_from};
 use daikou::daemon::instructing::{Round, instruct};
 use daikou::daemon::planning::plan;
 use daikou::daemon::receipts::Sender;
-use daikou::daemon::releasing::send;
+use daikou::daemon::releasing::{Reach, send};
 use daikou::domain::calendar::{Date, DateTime, Time};
 use daikou::domain::ids::IdNumber;
 use daikou::domain::participant::{BankNumber, Category, DistrictCode, Payer};
@@ -68,7 +68,7 @@ impl Year {
         let (drafted, report) = time(|| instruct(&mut bureau, &round, &at(DRAFTED)).expect("a round"));
         assert_eq!(report.batches[0].instructions, u64::from(people), "everybody is asked");
         times.push(("draft, rendered and synced".to_owned(), drafted));
-        send(&mut bureau, &at(DRAFTED)).expect("the folder of the bank is there");
+        send(&mut bureau, Reach::Everybody, &at(DRAFTED)).expect("the folder of the bank is there");
         let layout = bureau.layouts[&BANK].clone();
         drop(bureau);
         let out = dir.join("drops/banks/rural/out");

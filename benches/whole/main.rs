@@ -8,6 +8,7 @@ mod engine;
 mod latency;
 mod ledger;
 mod measure;
+mod sftp;
 
 use measure::{Figure, Reach, Scale};
 use std::path::Path;
@@ -22,7 +23,7 @@ fn main() {
         ["--quick"] => run(Scale { people: 100_000, rounds: 5 }, ""),
         ["--quick", only] => run(Scale { people: 100_000, rounds: 5 }, only),
         [only] => run(Scale { people: 1_000_000, rounds: 5 }, only),
-        _ => eprintln!("expected [--quick] [engine | ledger | latency]"),
+        _ => eprintln!("expected [--quick] [engine | ledger | latency | sftp]"),
     }
 }
 
@@ -30,6 +31,12 @@ fn run(scale: Scale, only: &str) {
     let is_wanted = |part: &str| only.is_empty() || only == part;
     let dir = tempfile::tempdir().expect("a temporary folder");
     let mut figures = Vec::new();
+    if is_wanted("sftp") {
+        sftp::run(dir.path(), scale.rounds, &mut figures);
+    }
+    if only == "sftp" {
+        return measure::print(scale, &figures);
+    }
     let (year, times) = bureau::Year::play(&dir.path().join("bureau"), scale.people);
     figures.extend(times.into_iter().map(|(what, time)| Figure::of(what, time, None, Reach::Seconds(60))));
     if is_wanted("engine") {

@@ -8,6 +8,8 @@ use crate::domain::participant::BankNumber;
 use crate::format::encode::check_bank;
 use crate::format::layout::Layout;
 use crate::store::Store;
+use crate::transport::sftp::SftpRemote;
+use crate::transport::watchdog::Watchdog;
 use rustix::fs::{Access, access, statvfs};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,6 +52,7 @@ pub fn run(context: &crate::cli::Context) -> crate::cli::Ran {
             Ok(layouts) => findings.configuration.extend(wrong_header_values(config, &layouts, &context.config)),
             Err(error) => findings.configuration.push(Problem::of_file("formats", error.to_string())),
         }
+        findings.outside.extend(unreachable(config));
         match against_the_store(config) {
             Ok(found) => findings.outside.extend(found),
             Err(error) => findings.outside.push(error.to_string()),
@@ -87,6 +90,18 @@ fn wrong_header_values(config: &Config, layouts: &BTreeMap<BankNumber, Layout>, 
 fn against_the_store(config: &Config) -> crate::store::Result<Vec<String>> {
     let store = Store::open(&store_path(&config.state))?;
     contradictions(config, store.connection())
+}
+
+/// Banks' own servers that cannot be reached, or do not let us in; all are asked at once.
+fn unreachable(config: &Config) -> Vec<String> {
+    let servers = config.banks.iter().filter_map(|bank| Some((bank.key.clone(), bank.sftp.clone()?)));
+    let asked: Vec<_> = servers
+        .map(|(key, profile)| {
+            (key, std::thread::spawn(move || SftpRemote::connect(&profile, &Watchdog::default()).err()))
+        })
+        .collect();
+    let failed = asked.into_iter().filter_map(|(key, asked)| Some((key, asked.join().ok()??)));
+    failed.map(|(key, fault)| format!("bank {key}: {fault}; `daikou doctor {key}` says more")).collect()
 }
 
 /// Checks a configuration file and the folders around it. The configuration comes back too, for the checks of
@@ -134,7 +149,8 @@ pub fn counterparties(config: &Config) -> Vec<PathBuf> {
     let departments = lists.flat_map(|(payer, districts)| {
         districts.iter().map(move |district| format!("departments/{}/{district}", payer.word()))
     });
-    let banks = config.banks.iter().map(|bank| format!("banks/{}", bank.key));
+    let here = config.banks.iter().filter(|bank| bank.sftp.is_none());
+    let banks = here.map(|bank| format!("banks/{}", bank.key));
     departments.chain(["bureau".to_owned()]).chain(banks).map(|folder| config.drops.join(folder)).collect()
 }
 

@@ -109,8 +109,8 @@ fn rehearse(bureau: &mut Bureau) -> Result<tempfile::TempDir, CliError> {
     let store = crate::daemon::bureau::store_path(copy.path());
     bureau.store.backup(&store)?;
     bureau.store = crate::store::Store::open(&store)?;
-    bureau.config.state = copy.path().to_owned();
-    bureau.config.drops = copy.path().join("drops");
+    let config = std::sync::Arc::make_mut(&mut bureau.config);
+    (config.state, config.drops) = (copy.path().to_owned(), copy.path().join("drops"));
     for folder in ["spool", "archive", "quarantine"] {
         let folder = copy.path().join(folder);
         std::fs::create_dir_all(&folder).map_err(|error| CliError::Io(folder.display().to_string(), error))?;

@@ -4,7 +4,9 @@ pub mod approve;
 pub mod audit;
 pub mod check;
 pub mod close;
+pub mod deliver;
 pub mod demo;
+pub mod doctor;
 pub mod exceptions;
 pub mod explain;
 pub mod export;
@@ -67,6 +69,10 @@ enum Command {
     Approve(approve::ApproveArgs),
     /// Send released batches to the banks
     Send(send::SendArgs),
+    /// Note that a batch reached its bank by another way
+    Deliver(deliver::DeliverArgs),
+    /// Look at a bank's own server: what it offers, what it allows, what to ask the bank for
+    Doctor(doctor::DoctorArgs),
     /// Play a whole fee year on made-up people
     Demo(demo::DemoArgs),
     /// Work with bank layouts: no store needed
@@ -186,6 +192,8 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Instruct(args) => instruct::run(&args, context),
         Command::Approve(args) => approve::run(&args, context),
         Command::Send(args) => send::run(&args, context),
+        Command::Deliver(args) => deliver::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Close(args) => close::run(&args, context),

@@ -1,6 +1,7 @@
 //! `daikou run`: the daemon.
 
 use crate::cli::{CliError, Context, Exit, Ran, shanghai_now};
+use crate::daemon::bureau::Clock;
 use crate::daemon::{self, Setup};
 use crate::telemetry::{Health, LogFormat, Metrics, log_to_stderr};
 use crate::transport::Lock;
@@ -36,7 +37,8 @@ pub fn run(args: &RunArgs, context: &Context) -> Ran {
     let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
     let shown = Shown { metrics: metrics.clone(), health: health.clone(), patience: PATIENCE };
     let http = bureau.config.http;
-    let setup = Setup { bureau, lock, today: context.today, clock: shanghai_now, metrics, health };
+    let clock = Clock { today: context.today, now: shanghai_now };
+    let setup = Setup { bureau, lock, clock, metrics, health };
     let ended = runtime.block_on(async {
         let stop = stop_signal().map_err(|error| CliError::Io("cannot listen to signals".to_owned(), error))?;
         let listener = web::listen(http).await.map_err(|error| unheard(http, error))?;

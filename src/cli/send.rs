@@ -3,7 +3,8 @@
 use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::{Bureau, StepError};
-use crate::daemon::releasing::{SendReport, send};
+use crate::daemon::delivering::SendReport;
+use crate::daemon::releasing::{Reach, send};
 use crate::daemon::working::open_send_window;
 use crate::domain::instruction::BatchState;
 use crate::store::batches;
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub fn run(args: &SendArgs, context: &Context) -> Ran {
     let mut bureau = context.open()?;
     let reports = match Lock::acquire(&bureau.config.state) {
-        Ok(_lock) => send(&mut bureau, &context.order())?,
+        Ok(_lock) => send(&mut bureau, Reach::Everybody, &context.order())?,
         Err(Error::Held { .. }) => {
             open_send_window(&mut bureau, &context.order())?;
             if !args.no_wait {

@@ -7,6 +7,7 @@ mod districts;
 pub mod layouts;
 mod policy;
 mod raw;
+mod sftp;
 mod source;
 
 pub use districts::Districts;
@@ -15,6 +16,7 @@ pub use source::{Place, Problem, Source};
 use crate::domain::calendar::{Time, WorkingDays};
 use crate::domain::participant::{BankNumber, DistrictCode, Payer};
 use crate::domain::policy::Policies;
+use crate::transport::profile::Profile;
 use raw::{RawBank, RawConfig, RawDistrict, RawExpectedList};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -23,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use toml::Spanned;
 
 /// Everything the program is told before it starts.
@@ -103,6 +106,10 @@ pub struct Bank {
     pub receipts: bool,
     /// What the layout's header fields need.
     pub header: BTreeMap<String, String>,
+    /// Minutes that the bank's clock is ahead of UTC: its cutoff is a time of its own day.
+    pub utc_offset_min: i32,
+    /// The bank's own server; without it the bank comes to our drop tree.
+    pub sftp: Option<Arc<Profile>>,
 }
 
 /// Whether another person must approve (R21).
@@ -202,7 +209,7 @@ impl Reader<'_> {
     fn config(&mut self, raw: RawConfig, mut districts: Districts, fixed: Fixed) -> Config {
         self.add_districts(&raw.district, &mut districts);
         let expected_lists = self.expected_lists(&raw.expected_list, &districts);
-        let banks = self.banks(raw.bank);
+        let banks = self.banks(raw.bank, &fixed.root);
         Config {
             drops: self.folder(&fixed.root, &raw.drops),
             state: self.folder(&fixed.root, &raw.state),
@@ -267,7 +274,7 @@ impl Reader<'_> {
         lists
     }
 
-    fn banks(&mut self, raw: Vec<RawBank>) -> Vec<Bank> {
+    fn banks(&mut self, raw: Vec<RawBank>, root: &Path) -> Vec<Bank> {
         let mut words = BTreeMap::new();
         let mut numbers = BTreeSet::new();
         for (place, bank) in raw.iter().enumerate() {
@@ -280,11 +287,20 @@ impl Reader<'_> {
                 self.refuse(&bank.number, format!("expected a number of one bank only, found {} twice", bank.number));
             }
         }
-        raw.into_iter().map(|bank| self.bank(bank)).collect()
+        raw.into_iter().map(|bank| self.bank(bank, root)).collect()
     }
 
-    fn bank(&mut self, raw: RawBank) -> Bank {
+    fn bank(&mut self, raw: RawBank, root: &Path) -> Bank {
         let number = self.whole(&raw.number, 1, 99) as u8;
+        let sftp = raw.sftp.as_ref().and_then(|sftp| self.sftp(sftp, root));
+        if raw.receipts && raw.sftp.is_some() {
+            self.refuse(
+                &raw.key,
+                "expected receipts = false beside [bank.sftp]: they stay in drops/bureau/out/receipts",
+            );
+        }
+        let offset =
+            raw.utc_offset.as_ref().and_then(|text| self.parse(text, "hours and minutes as in +08:00", utc_offset));
         Bank {
             number: BankNumber(number),
             key: self.parse(&raw.key, KEY, bank_key).unwrap_or_default(),
@@ -295,6 +311,8 @@ impl Reader<'_> {
             reply_workdays: raw.reply_workdays,
             receipts: raw.receipts,
             header: raw.header.into_iter().map(|(key, value)| (key, value.into())).collect(),
+            utc_offset_min: offset.unwrap_or(SHANGHAI_MIN),
+            sftp: sftp.map(Arc::new),
         }
     }
 
@@ -322,6 +340,19 @@ fn loopback(text: &str) -> Option<SocketAddr> {
 fn time_of_day(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':').filter(|_| text.len() == 5)?;
     Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+}
+
+/// Asia/Shanghai, which knows no summer time: minutes ahead of UTC.
+pub const SHANGHAI_MIN: i32 = 480;
+
+fn utc_offset(text: &str) -> Option<i32> {
+    let (sign, time) = (text.get(..1)?, time_of_day(text.get(1..)?)?);
+    let minutes = i32::from(time.hour()) * 60 + i32::from(time.minute());
+    match sign {
+        "+" => Some(minutes),
+        "-" => Some(-minutes),
+        _ => None,
+    }
 }
 
 /// Safe as a folder name everywhere. Zero-payment batches are of bank `zero`, and `--from bureau` is the bureau.

@@ -77,6 +77,8 @@ pub(super) struct RawBank {
     pub(super) receipts: bool,
     #[serde(default)]
     pub(super) header: BTreeMap<String, HeaderValue>,
+    pub(super) utc_offset: Option<Spanned<String>>,
+    pub(super) sftp: Option<super::sftp::RawSftp>,
 }
 
 /// A value of `[bank.header]`: usually a text, since numbers of banks may begin with zeros.

@@ -1,7 +1,7 @@
 //! Maker and checker (R21): a step that needs another person is asked for, and carried out when that person says yes.
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
-use crate::daemon::{closing, instructing, lists, planning, releasing, resolving};
+use crate::daemon::{by_hand, closing, instructing, lists, planning, releasing, resolving};
 use crate::domain::ids::BatchNumber;
 use crate::store::approvals::{Approval, waiting as stored};
 use crate::store::{self, Result as StoreResult, Txn};
@@ -11,7 +11,7 @@ use crate::store::{self, Result as StoreResult, Txn};
 pub struct Request {
     /// One of [`KINDS`].
     pub kind: &'static str,
-    /// Fee year, batch number, file or exception.
+    /// Fee year, batch number, delivery, file or exception.
     pub subject: String,
     /// What the maker gave, to be carried out as it is.
     pub request: String,
@@ -20,12 +20,13 @@ pub struct Request {
 }
 
 /// Kinds of requests with the words for clerks.
-pub const KINDS: [(&str, &str); 7] = [
+pub const KINDS: [(&str, &str); 8] = [
     ("plan", "缴费计划"),
     ("release", "批次放行"),
     ("zero-payment", "零自付"),
     ("list-removals", "名单移出"),
     ("resolve", "例外处理"),
+    ("delivery", "人工送达"),
     ("close", "月度关账"),
     ("without-lists", "缺名单扣款"),
 ];
@@ -90,6 +91,7 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
         "plan" => planning::asks(approval),
         "release" | "zero-payment" => releasing::asks(bureau, approval),
         "list-removals" => lists::asks(approval),
+        "delivery" => by_hand::asks(bureau, approval),
         "close" => closing::asks(approval),
         "resolve" => resolving::asks(bureau, approval),
         "without-lists" => instructing::asks(bureau, approval),
@@ -132,6 +134,7 @@ fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<St
         "release" => releasing::approve_release(bureau, approval, order),
         "zero-payment" => releasing::approve_zero(bureau, approval, order),
         "list-removals" => lists::approve_removals(bureau, approval, order),
+        "delivery" => by_hand::approve(bureau, approval, order),
         "close" => closing::approve(bureau, approval, order),
         "resolve" => resolving::approve(bureau, approval, order),
         "without-lists" => instructing::approve_without_lists(bureau, approval, order),

@@ -2,7 +2,7 @@
 
 use crate::config::layouts::LayoutError;
 use crate::config::{Bank, Config};
-use crate::domain::calendar::{Date, DateTime, FeeYear, PastTheData};
+use crate::domain::calendar::{Date, DateTime, FeeYear, PastTheData, Time};
 use crate::domain::participant::BankNumber;
 use crate::domain::policy::{Policy, YearTerms};
 use crate::format::layout::Layout;
@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Bureau {
     /// What we were told.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The layout of each bank.
-    pub layouts: BTreeMap<BankNumber, Layout>,
+    pub layouts: Arc<BTreeMap<BankNumber, Layout>>,
     /// What we know.
     pub store: Store,
     /// Shared with whoever watches over long work.
@@ -34,6 +34,11 @@ impl Pulse {
     /// Called before each transaction of a work in stretches: a sign of life, and the place where it may end.
     pub fn go_on(&self) -> Step<()> {
         self.beat();
+        if self.is_stopped() { Err(StepError::Stopping) } else { Ok(()) }
+    }
+
+    /// The place where a thread beside the main work may end: no sign of life of that work.
+    pub fn is_running(&self) -> Step<()> {
         if self.is_stopped() { Err(StepError::Stopping) } else { Ok(()) }
     }
 
@@ -79,6 +84,23 @@ impl Order {
     }
 }
 
+/// What time it is for the daemon: a business date for the life of the process, or the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// `--today`.
+    pub today: Option<Date>,
+    /// The clock, Asia/Shanghai.
+    pub now: fn() -> DateTime,
+}
+
+impl Clock {
+    /// What the daemon itself orders now.
+    pub fn order(&self) -> Order {
+        let at = self.today.map_or_else(self.now, |day| DateTime::from_parts(day, Time::midnight()));
+        Order { at, actor: "system".to_owned() }
+    }
+}
+
 /// Why a step was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -91,6 +113,9 @@ pub enum StepError {
     /// Files failed.
     #[error(transparent)]
     Transport(#[from] transport::Error),
+    /// A bank's own server, or the way to it, failed.
+    #[error(transparent)]
+    Remote(transport::remote::Fault),
     /// The calendar ends before the date.
     #[error(transparent)]
     Calendar(#[from] PastTheData),
@@ -108,6 +133,7 @@ impl StepError {
         match self {
             StepError::Store(error) => error.is_retryable() || error.is_disk_full(),
             StepError::Transport(error) => error.is_retryable(),
+            StepError::Remote(fault) => !fault.is_for_a_person(),
             StepError::Stopping => true,
             StepError::Refused(_) | StepError::Calendar(_) | StepError::Layout(_) => false,
         }
@@ -148,9 +174,15 @@ pub fn refuse<T>(words: impl Into<String>) -> Step<T> {
 impl Bureau {
     /// Opens the bureau that a configuration describes.
     pub fn open(config: Config) -> Step<Bureau> {
-        let layouts = load_layouts(&config)?;
+        let layouts = Arc::new(load_layouts(&config)?);
         let store = Store::open(&store_path(&config.state))?;
-        Ok(Bureau { config, layouts, store, pulse: Pulse::default() })
+        Ok(Bureau { config: Arc::new(config), layouts, store, pulse: Pulse::default() })
+    }
+
+    /// The same bureau for another thread, with a connection of its own to the store.
+    pub fn beside(&self) -> Step<Bureau> {
+        let store = Store::open(&store_path(&self.config.state))?;
+        Ok(Bureau { config: self.config.clone(), layouts: self.layouts.clone(), store, pulse: self.pulse.clone() })
     }
 
     /// The bank of a number: batches of banks that were taken out of the configuration cannot be handled.
@@ -180,6 +212,11 @@ pub fn load_layouts(config: &Config) -> Step<BTreeMap<BankNumber, Layout>> {
     let formats = config.root.join("formats");
     let folder = formats.is_dir().then_some(formats.as_path());
     config.banks.iter().map(|bank| Ok((bank.number, crate::config::layouts::load(&bank.layout, folder)?))).collect()
+}
+
+/// Where a courier puts what it fetched from a bank, below the state folder.
+pub fn fetched_path(state: &Path, key: &str) -> PathBuf {
+    state.join("fetched").join(key)
 }
 
 /// The database file below the state folder.

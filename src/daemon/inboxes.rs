@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::daemon::alarms::Alarms;
-use crate::daemon::bureau::{Bureau, Order, Step, StepError};
+use crate::daemon::bureau::{Bureau, Order, Step, StepError, fetched_path};
 use crate::daemon::drops::{Found, Looked, Part, look_at, take_found};
 use crate::daemon::intake::Patience;
 use crate::daemon::receipts::{Receipt, Sender};
@@ -102,7 +102,13 @@ pub fn inboxes(config: &Config) -> Vec<Inbox> {
     }
     let inbox = |(folder, sender): (String, Sender)| {
         let shown = format!("{folder}/in");
-        Inbox { path: config.drops.join(&shown), shown, sender }
+        let fetched = match &sender {
+            Sender::Bank(number, key) if config.bank(*number).is_some_and(|bank| bank.sftp.is_some()) => Some(key),
+            _ => None,
+        };
+        // What a courier fetched lies with us; it is shown where everybody looks for it.
+        let path = fetched.map_or_else(|| config.drops.join(&shown), |key| fetched_path(&config.state, key));
+        Inbox { path, shown, sender }
     };
     senders.into_iter().map(inbox).collect()
 }

@@ -8,7 +8,11 @@ pub mod alarms;
 pub mod approvals;
 pub mod audit;
 pub mod bureau;
+pub mod by_hand;
 pub mod closing;
+pub mod courier;
+pub mod delivering;
+pub mod doctor;
 pub mod drops;
 pub mod inboxes;
 pub mod instructing;
@@ -29,10 +33,10 @@ pub mod standing;
 pub mod watch;
 pub mod working;
 
-use crate::daemon::bureau::{Bureau, Pulse, Step, StepError};
+use crate::daemon::bureau::{Bureau, Clock, Pulse, Step, StepError};
+use crate::daemon::courier::Couriers;
 use crate::daemon::rounds::{Next, Rounds};
 use crate::daemon::watch::Watch;
-use crate::domain::calendar::{Date, DateTime};
 use crate::telemetry::{Health, Metrics};
 use crate::transport::Lock;
 use std::path::PathBuf;
@@ -63,10 +67,8 @@ pub struct Setup {
     pub bureau: Bureau,
     /// `state/daemon.lock`: no other process claims and sends.
     pub lock: Lock,
-    /// `--today`: the business date for the life of the process, every window open.
-    pub today: Option<Date>,
-    /// The clock, Asia/Shanghai.
-    pub clock: fn() -> DateTime,
+    /// What time it is. With `--today` every window of that date is open.
+    pub clock: Clock,
     /// What is shown outside.
     pub metrics: Arc<Metrics>,
     /// Whether it is well.
@@ -89,7 +91,8 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Step<()> {
     let signs = tokio::spawn(signs_of_life(pulse.clone(), health.clone(), is_ready.clone()));
     let (hint, mut hints) = mpsc::channel(1);
     let mut watch = Watch::new(hint);
-    let mut rounds = Box::new(Rounds::new(setup));
+    let couriers = Arc::new(Couriers::start(&setup.bureau, setup.clock)?);
+    let mut rounds = Box::new(Rounds::new(setup, couriers.clone()));
     let mut shutdown = pin!(shutdown);
     let mut wake = Wake::Sweep;
     let ended = loop {
@@ -107,7 +110,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Step<()> {
                 rounds = back;
                 next
             }
-            () = &mut shutdown => break leave(&pulse, &health, Some(work)).await,
+            () = &mut shutdown => break leave(&pulse, &health, &couriers, Some(work)).await,
         };
         let next = match next {
             Ok(next) => next,
@@ -121,7 +124,7 @@ pub async fn run(setup: Setup, shutdown: impl Future<Output = ()>) -> Step<()> {
         sleep_until((began + BREATH).into()).await;
         wake = wait(&next, &mut hints, shutdown.as_mut()).await;
         if wake == Wake::Stop {
-            break leave(&pulse, &health, None).await;
+            break leave(&pulse, &health, &couriers, None).await;
         }
     };
     signs.abort();
@@ -140,10 +143,16 @@ async fn wait(next: &Next, hints: &mut mpsc::Receiver<()>, shutdown: impl Future
 }
 
 /// No more work is taken; the transaction that has begun is finished.
-async fn leave(pulse: &Pulse, health: &Health, work: Option<JoinHandle<(Box<Rounds>, Step<Next>)>>) -> Step<()> {
+async fn leave(
+    pulse: &Pulse,
+    health: &Health,
+    couriers: &Couriers,
+    work: Option<JoinHandle<(Box<Rounds>, Step<Next>)>>,
+) -> Step<()> {
     health.stopping();
     ready::stopping();
     pulse.stop();
+    couriers.stop();
     let Some(work) = work else { return Ok(()) };
     match timeout(LAST_ROUND, work).await {
         Ok(Ok((_, Err(error)))) if !matches!(error, StepError::Stopping) => return Err(error),

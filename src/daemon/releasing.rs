@@ -1,8 +1,10 @@
 //! Release of batches, posting of zero-payment batches (R9, R21), and sending, told honestly.
 
+use crate::config::SHANGHAI_MIN;
 use crate::daemon::approvals::{Request, batch_of, void};
-use crate::daemon::bureau::{Bureau, Order, Step, StepError, no_policy, refuse};
-use crate::domain::calendar::DateTime;
+use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
+use crate::daemon::delivering::{SendReport, Way, deliver_batch};
+use crate::domain::calendar::{DateTime, minutes_before};
 use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, InstructionNumber};
 use crate::domain::instruction::{BatchEvent, BatchState};
@@ -15,8 +17,10 @@ use crate::pipeline::book::*;
 use crate::pipeline::{planning, post};
 use crate::store::approvals::Approval;
 use crate::store::{Txn, batches, book};
-use crate::transport::folder::Folder;
-use crate::transport::place::{Published, publish, sanitised};
+use crate::transport::local::LocalRemote;
+use crate::transport::place::sanitised;
+use crate::transport::sftp::SftpRemote;
+use crate::transport::watchdog::Watchdog;
 use crate::transport::{self, hex};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -135,27 +139,28 @@ fn walked(batch: BatchNumber) -> Vec<(BatchNumber, BatchEvent)> {
     [Released, Sending, Delivered, Accepted, Completed].map(|event| (batch, event)).to_vec()
 }
 
-/// What became of one batch that was to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendReport {
-    /// The batch.
-    pub batch: BatchNumber,
-    /// Its state now.
-    pub state: BatchState,
-    /// What happened, in words.
-    pub words: String,
+/// Who is reached by a `send`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Every bank; a bank's own server is connected to here and now.
+    Everybody,
+    /// Banks that come to our drop tree. Those with a server of their own have couriers.
+    DropTree,
 }
 
 /// Sends every released batch, and settles by looking what an earlier attempt left open.
 ///
-/// A bank whose folder fails does not hold up the others: the first error comes back when all had their turn.
-pub fn send(bureau: &mut Bureau, order: &Order) -> Step<Vec<SendReport>> {
+/// A bank that cannot be reached does not hold up the others: the first error comes back when all had their turn.
+pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Vec<SendReport>> {
     let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
     let mut reports = Vec::new();
     let mut failed = None;
     for batch in &waiting {
         let Some(number) = batch.bank else { continue };
-        match send_or_withdraw(bureau, batch, number, order) {
+        if reach == Reach::DropTree && bureau.bank(number)?.sftp.is_some() {
+            continue;
+        }
+        match send_one(bureau, batch, number, order) {
             Ok(report) => reports.push(report),
             Err(error) if error.is_fatal() => return Err(error),
             Err(error) => failed = failed.or(Some(error)),
@@ -164,56 +169,46 @@ pub fn send(bureau: &mut Bureau, order: &Order) -> Step<Vec<SendReport>> {
     failed.map_or(Ok(reports), Err)
 }
 
-fn send_or_withdraw(bureau: &mut Bureau, batch: &BatchLine, number: BankNumber, order: &Order) -> Step<SendReport> {
-    if batch.state == BatchState::Released && is_too_late(bureau, batch, order)? {
-        return withdraw(bureau, batch, order);
+fn send_one(bureau: &mut Bureau, batch: &BatchLine, number: BankNumber, order: &Order) -> Step<SendReport> {
+    if let Some(report) = withdraw_if_late(bureau, batch, order)? {
+        return Ok(report);
     }
-    let folder = bureau.bank_out(&bureau.bank(number)?.key);
-    send_one(bureau, batch, &folder, order)
+    let bank = bureau.bank(number)?;
+    match bank.sftp.clone() {
+        None => {
+            // A folder that is missing is no doubt about delivery: nothing is begun.
+            let mut remote = LocalRemote::open(&bureau.bank_out(&bank.key))?;
+            deliver_batch(bureau, batch, &mut Way::local(&mut remote), order)
+        }
+        Some(profile) => {
+            let mut remote = SftpRemote::connect(&profile, &Watchdog::default())?;
+            deliver_batch(bureau, batch, &mut Way::over(&mut remote, &profile), order)
+        }
+    }
 }
 
-/// The bank's cutoff of the debit date has passed.
+/// A batch that has not begun to leave and is too late for its debit date is cancelled, and drafted again by the next
+/// round.
+pub fn withdraw_if_late(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -> Step<Option<SendReport>> {
+    if batch.state == BatchState::Released && is_too_late(bureau, batch, order)? {
+        return withdraw(bureau, batch, order).map(Some);
+    }
+    Ok(None)
+}
+
+/// The bank's cutoff of the debit date has passed, by the bank's own clock.
 fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> {
     let Some(number) = batch.bank else { return Ok(false) };
-    Ok(order.at > DateTime::from_parts(batch.debit_on, bureau.bank(number)?.cutoff))
+    let bank = bureau.bank(number)?;
+    let ahead = i64::from(bank.utc_offset_min - SHANGHAI_MIN);
+    Ok(order.at > minutes_before(DateTime::from_parts(batch.debit_on, bank.cutoff), ahead))
 }
 
 /// Too late for its debit date: cancelled, and drafted again by the next round.
 fn withdraw(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -> Step<SendReport> {
-    move_batch(bureau, batch, BatchEvent::Withdrawn, "withdraw", None, order)?;
+    move_batch(bureau, batch, BatchEvent::Withdrawn, "withdraw", order)?;
     let words = format!("已过扣款日 {} 的截止时间，批次已取消，下一轮 instruct 重新起草", batch.debit_on);
     Ok(SendReport { batch: batch.number, state: BatchState::Cancelled, words })
-}
-
-fn send_one(bureau: &mut Bureau, batch: &BatchLine, folder: &Path, order: &Order) -> Step<SendReport> {
-    let bytes = archived(&bureau.config.state, batch)?;
-    if transport::sha256(&bytes) != batch.sha256 {
-        return refuse(format!("批次 {}：存档的扣款文件与批准时不同，未发送；请立即联系运维人员", batch.number));
-    }
-    let resumed = batch.state == BatchState::Sending;
-    // A folder that is missing is no doubt about delivery: nothing is begun.
-    Folder::open(folder)?;
-    if !resumed {
-        move_batch(bureau, batch, BatchEvent::Sending, "sending", None, order)?;
-    }
-    let control = batches::control(bureau.store.connection(), batch.number)?;
-    match deliver(folder, &batch.file, &bytes, control.as_ref(), resumed) {
-        Ok(Evidence::Seen(words)) => {
-            move_batch(bureau, batch, BatchEvent::Delivered, "sent", None, order)?;
-            Ok(SendReport { batch: batch.number, state: BatchState::Sent, words: words.to_owned() })
-        }
-        Ok(Evidence::None) => in_doubt(bureau, batch, "上次发送中断，没有送达的凭据".to_owned(), order),
-        Err(transport::Error::Taken { .. } | transport::Error::Changed { .. }) => {
-            in_doubt(bureau, batch, "银行目录中已有同名而内容不同的文件，未覆盖".to_owned(), order)
-        }
-        Err(error) => Err(StepError::Transport(error)),
-    }
-}
-
-fn in_doubt(bureau: &mut Bureau, batch: &BatchLine, words: String, order: &Order) -> Step<SendReport> {
-    let exception = delivery_exception(Class::DeliveryInDoubt, batch.number, words.clone());
-    move_batch(bureau, batch, BatchEvent::InDoubt, "sent-unconfirmed", Some(exception), order)?;
-    Ok(SendReport { batch: batch.number, state: BatchState::SentUnconfirmed, words })
 }
 
 /// An exception about a whole batch hangs on its first instruction.
@@ -235,46 +230,11 @@ fn move_batch(
     batch: &BatchLine,
     event: BatchEvent,
     action: &'static str,
-    exception: Option<NewException>,
     order: &Order,
 ) -> Step<()> {
     let act = order.act(action, batch.number.to_string(), batch.sha256);
-    let changes = Changeset {
-        batches: vec![(batch.number, event)],
-        opened: exception.into_iter().collect(),
-        ..Changeset::default()
-    };
+    let changes = Changeset { batches: vec![(batch.number, event)], ..Changeset::default() };
     Ok(bureau.store.transact(&act, |txn| txn.write(&changes, None, order.today()))?)
-}
-
-/// What shows that a file is at the bank.
-enum Evidence {
-    /// We saw it there, or saw the rename succeed.
-    Seen(&'static str),
-    /// Nothing does.
-    None,
-}
-
-/// Data file first, control file last. A resumed delivery looks before it writes: never a blind second send.
-fn deliver(
-    folder: &Path,
-    name: &str,
-    bytes: &[u8],
-    control: Option<&(String, Vec<u8>)>,
-    resumed: bool,
-) -> Result<Evidence, transport::Error> {
-    if resumed && !folder.join(name).exists() && !folder.join(format!(".{name}.tmp")).exists() {
-        return Ok(Evidence::None);
-    }
-    let published = publish(folder, OsStr::new(name), bytes)?;
-    if let Some((control, bytes)) = control {
-        publish(folder, OsStr::new(control), bytes)?;
-    }
-    Ok(Evidence::Seen(match published {
-        Published::ReadBack => "已按正式文件名回读核对",
-        Published::AlreadyThere => "目录中已有摘要相同的同名文件",
-        Published::TakenAway => "改为正式文件名后，回读前已被取走",
-    }))
 }
 
 /// Where the bytes of a batch are kept, below the state folder.

@@ -2,16 +2,17 @@
 
 use crate::config::Config;
 use crate::daemon::alarms::Alarms;
-use crate::daemon::bureau::{Bureau, Order, Step, StepError};
+use crate::daemon::bureau::{Bureau, Clock, Order, Step, StepError};
+use crate::daemon::courier::{Couriers, Standing};
 use crate::daemon::inboxes::{Inboxes, Look, Visit, inboxes};
 use crate::daemon::receipts::flush_outbox;
 use crate::daemon::working::{Working, until_the_next};
 use crate::daemon::{Setup, Wake, intake, ready, standing};
-use crate::domain::calendar::{Date, DateTime, Time};
 use crate::store::chain;
 use crate::telemetry::Metrics;
 use crate::transport::folder::sweep_parts;
 use crate::transport::{Lock, free_bytes};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -38,8 +39,8 @@ pub struct Next {
 pub struct Rounds {
     bureau: Bureau,
     _lock: Lock,
-    today: Option<Date>,
-    clock: fn() -> DateTime,
+    clock: Clock,
+    couriers: Arc<Couriers>,
     metrics: Arc<Metrics>,
     inboxes: Inboxes,
     alarms: Alarms,
@@ -55,19 +56,19 @@ pub struct Rounds {
 
 impl Rounds {
     /// Before the first round.
-    pub fn new(setup: Setup) -> Rounds {
+    pub fn new(setup: Setup, couriers: Arc<Couriers>) -> Rounds {
         let now = Instant::now();
         Rounds {
             bureau: setup.bureau,
             _lock: setup.lock,
-            today: setup.today,
             clock: setup.clock,
+            couriers,
             metrics: setup.metrics,
             inboxes: Inboxes::default(),
             alarms: Alarms::default(),
             working: Working::default(),
             is_started: false,
-            is_open: setup.today.is_some(),
+            is_open: setup.clock.today.is_some(),
             last_change: now,
             shown: -1,
             show_again: now,
@@ -94,6 +95,7 @@ impl Rounds {
                 Visit::default()
             }
         };
+        self.show_lines();
         self.alarms.show(&self.metrics);
         ready::status(&format!("{} alarms", self.alarms.count()));
         self.metrics.round(began.elapsed());
@@ -104,7 +106,7 @@ impl Rounds {
         if !self.is_started {
             self.start()?;
         }
-        let order = self.order();
+        let order = self.clock.order();
         let visit = self.take_in(&order)?;
         if wake != Wake::Arrived {
             self.work(&order)?;
@@ -124,11 +126,6 @@ impl Rounds {
         Ok(())
     }
 
-    fn order(&self) -> Order {
-        let at = self.today.map_or_else(self.clock, |day| DateTime::from_parts(day, Time::midnight()));
-        Order { at, actor: "system".to_owned() }
-    }
-
     fn take_in(&mut self, order: &Order) -> Step<Visit> {
         if free_bytes(&self.bureau.config.state)? < LEAST_FREE {
             self.alarms.raise("disk-full", "state", "intake pauses until there is room again");
@@ -139,7 +136,7 @@ impl Rounds {
         match self.inboxes.visit(&folders, look) {
             Ok(visit) => {
                 self.alarms.clear("disk-full", "state");
-                self.is_open |= visit.has_effect && self.today.is_some();
+                self.is_open |= visit.has_effect && self.clock.today.is_some();
                 if visit.has_changed {
                     self.last_change = Instant::now();
                 }
@@ -154,13 +151,13 @@ impl Rounds {
     }
 
     fn work(&mut self, order: &Order) -> Step<()> {
-        if self.today.is_none() {
+        if self.clock.today.is_none() {
             self.working.open_windows(&mut self.bureau, order, &mut self.alarms)?;
         } else if self.is_open && self.last_change.elapsed() >= self.quiet() {
             self.is_open = !self.working.open_day(&mut self.bureau, order, &mut self.alarms)?;
         }
-        let every_day = self.today.is_some();
-        self.working.send_released(&mut self.bureau, every_day, order, &mut self.alarms)
+        let every_day = self.clock.today.is_some();
+        self.working.send_released(&mut self.bureau, &self.couriers, every_day, order, &mut self.alarms)
     }
 
     /// Figures cost a read of the whole store: only where it moved, and at most a twentieth of the time.
@@ -175,6 +172,41 @@ impl Rounds {
         standing::judge(&self.bureau, order.today(), &self.metrics, &mut self.alarms)
     }
 
+    /// How the lines to banks' own servers stand.
+    fn show_lines(&mut self) {
+        let mut odd = BTreeSet::new();
+        let mut refused = BTreeSet::new();
+        for (bank, standing) in self.couriers.standings() {
+            let (class, other) = if standing.is_blocked { ("line-blocked", "line") } else { ("line", "line-blocked") };
+            self.alarms.clear(other, &bank.key);
+            if standing.trouble.is_empty() {
+                self.alarms.clear(class, &bank.key);
+            } else {
+                self.alarms.raise(class, bank.key.clone(), &standing.trouble);
+            }
+            for (name, words) in &standing.odd {
+                let subject = format!("{} {name}", bank.key);
+                self.alarms.raise("odd-file", subject.clone(), words);
+                odd.insert(subject);
+            }
+            for (batch, words) in &standing.refused {
+                self.alarms.raise("delivery-refused", batch.to_string(), words);
+                refused.insert(batch.to_string());
+            }
+            self.show_line(&bank.key, &standing);
+        }
+        self.alarms.retain("odd-file", |subject| odd.contains(subject));
+        self.alarms.retain("delivery-refused", |subject| refused.contains(subject));
+    }
+
+    fn show_line(&self, bank: &str, standing: &Standing) {
+        self.metrics.line_up.set([bank], i64::from(standing.is_up));
+        let contact = standing.last_contact.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        if let Some(contact) = contact {
+            self.metrics.line_contact.set([bank], i64::try_from(contact.as_secs()).unwrap_or(i64::MAX));
+        }
+    }
+
     /// `--today`: how long the inboxes must be quiet before plans are made.
     fn quiet(&self) -> Duration {
         Duration::from_millis(2 * self.bureau.config.settle_ms)
@@ -187,10 +219,10 @@ impl Rounds {
             Some(again) => again.min(PENDING),
             None => ready::alive_every().map_or(IDLE, |every| every.min(IDLE)),
         };
-        let scheduled = match self.today {
+        let scheduled = match self.clock.today {
             Some(_) if self.is_open => (self.last_change + self.quiet()).max(now + sweep.min(PENDING)),
             Some(_) => now + IDLE,
-            None => now + until_the_next(&self.bureau, (self.clock)().time()),
+            None => now + until_the_next(&self.bureau, (self.clock.now)().time()),
         };
         Next { sweep: now + sweep, scheduled }
     }

@@ -2,9 +2,10 @@
 
 use crate::daemon::alarms::Alarms;
 use crate::daemon::bureau::{Bureau, Order, Step as Done, StepError};
+use crate::daemon::courier::Couriers;
 use crate::daemon::instructing::{Round, instruct};
 use crate::daemon::planning::plan;
-use crate::daemon::releasing::send;
+use crate::daemon::releasing::{Reach, send};
 use crate::daemon::schedule::{Judged, Step, Times, Window, WindowState, judge};
 use crate::domain::calendar::{FeeYear, Time};
 use crate::domain::ids::BatchNumber;
@@ -64,10 +65,11 @@ impl Working {
         Ok(true)
     }
 
-    /// Sends what a command released, and what is left of an earlier attempt.
+    /// Sends what a command released, and what is left of an earlier attempt; couriers are told what may leave.
     pub fn send_released(
         &mut self,
         bureau: &mut Bureau,
+        couriers: &Couriers,
         every_day: bool,
         order: &Order,
         alarms: &mut Alarms,
@@ -76,12 +78,15 @@ impl Working {
         let waiting = batches::in_states(conn, &[BatchState::Released, BatchState::Sending])?;
         let waiting: BTreeSet<BatchNumber> = waiting.iter().filter(|b| b.bank.is_some()).map(|b| b.number).collect();
         self.own.retain(|batch| waiting.contains(batch));
-        if waiting.is_empty() || self.is_resting() {
+        if waiting.is_empty() {
+            couriers.clear_to_send(&waiting);
             return Ok(());
         }
         let today = order.today();
         let is_open = every_day || stored(bureau)?.iter().any(|(w, _)| w.step == Step::Send && w.date == today);
-        if is_open || waiting != self.own {
+        let may_leave = if is_open { waiting.clone() } else { &waiting - &self.own };
+        couriers.clear_to_send(&may_leave);
+        if !may_leave.is_empty() && !self.is_resting() {
             self.attempt(Step::Send, bureau, order, alarms)?;
         }
         Ok(())
@@ -154,7 +159,7 @@ fn plan_one(bureau: &mut Bureau, fee_year: FeeYear, order: &Order) -> Done<()> {
 }
 
 fn send_all(bureau: &mut Bureau, order: &Order) -> Done<()> {
-    for report in send(bureau, order)? {
+    for report in send(bureau, Reach::DropTree, order)? {
         let (batch, state) = (report.batch.to_string(), report.state.word());
         if report.state == BatchState::Sent {
             tracing::info!(batch, state, "batch {batch} {state}");

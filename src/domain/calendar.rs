@@ -49,6 +49,11 @@ pub fn next_day(date: Date) -> Date {
     date.tomorrow().expect("dates of the bureau lie far from the end of time")
 }
 
+/// So many minutes before.
+pub fn minutes_before(at: DateTime, minutes: i64) -> DateTime {
+    at.saturating_sub(jiff::SignedDuration::from_mins(minutes))
+}
+
 /// A calendar month: the posting period (R11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Month {

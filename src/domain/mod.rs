@@ -3,6 +3,7 @@
 //! Every rule of the policy lives here and names its place (`R5`) in `docs/rules.md`.
 
 pub mod calendar;
+pub mod delivery;
 pub mod exception;
 pub mod ids;
 pub mod instruction;

@@ -366,9 +366,12 @@ impl Txn<'_> {
                 self.move_all(id, Released, Sent)?;
                 self.tx.execute("UPDATE batch SET sent_on = ?2 WHERE id = ?1", (id, day(today)))?;
             }
-            BatchEvent::NeverArrived => self.move_all(id, Sent, Released)?,
+            BatchEvent::NeverArrived => {
+                self.forget_delivery(id)?;
+                self.move_all(id, Sent, Released)?;
+            }
             BatchEvent::Accepted => {
-                self.end_delivery_doubts(id)?;
+                self.end_doubts(id, "银行已回盘")?;
                 self.tx.execute("UPDATE batch SET answered_on = ?2 WHERE id = ?1", (id, day(today)))?;
             }
             BatchEvent::Withdrawn => {
@@ -397,13 +400,18 @@ impl Txn<'_> {
     }
 
     /// A bank that answers rows has the batch: whether it arrived is no question any more.
-    fn end_delivery_doubts(&self, batch: i64) -> Result<()> {
+    fn end_doubts(&self, batch: i64, resolution: &str) -> Result<()> {
         self.tx.execute(
-            "UPDATE exception SET resolved = 1, resolution = '银行已回盘'
+            "UPDATE exception SET resolved = 1, resolution = ?2
              WHERE class IN ('duplicate-batch', 'delivery-in-doubt') AND resolved = 0 AND instruction = (?1 << 27) + 1",
-            [batch],
+            (batch, resolution),
         )?;
         Ok(())
+    }
+
+    /// Whether a batch arrived is known now, for this reason.
+    pub fn end_delivery_doubts(&self, number: BatchNumber, resolution: &str) -> Result<()> {
+        self.end_doubts(self.batch(number)?.0, resolution)
     }
 
     fn move_all(&self, batch: i64, from: InstructionState, to: InstructionState) -> Result<()> {

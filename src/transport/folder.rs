@@ -327,7 +327,7 @@ fn part_path(spool: &Path) -> PathBuf {
     spool.join(format!("{}-{copy}.part", std::process::id()))
 }
 
-fn is_unfinished(name: &OsStr) -> bool {
+pub(super) fn is_unfinished(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.starts_with(b".") || [b".tmp", PART, b".filepart".as_slice()].iter().any(|end| name.ends_with(end))
 }

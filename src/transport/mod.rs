@@ -2,7 +2,8 @@
 //!
 //! Everything that lies in a drop folder is hostile until it is a private copy: its name, its type, its size, and the
 //! handle through which its sender may still be writing. [`folder`] brings files in, [`place`] puts files where they
-//! stay. All calls block: the daemon makes them outside its async tasks.
+//! stay. A bank's folders are a [`remote::Remote`], [`local`] or over [`sftp`]: [`outbound`] delivers to it, [`inbound`]
+//! fetches from it. All calls block: the daemon makes them outside its async tasks.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -16,7 +17,15 @@ use rustix::fs::{FlockOperation, OFlags};
 use sha2::{Digest as _, Sha256};
 
 pub mod folder;
+pub mod inbound;
+pub mod local;
+pub mod offered;
+pub mod outbound;
 pub mod place;
+pub mod profile;
+pub mod remote;
+pub mod sftp;
+pub mod watchdog;
 
 /// A SHA-256: the identity of a file's bytes.
 pub type Digest = [u8; 32];
@@ -85,6 +94,20 @@ pub enum Error {
         /// The digest of the bytes that are there, in hex.
         found: String,
     },
+    /// A secret that others may read.
+    #[error("{path}: expected a secret that only its owner may read, found mode {mode:03o}; chmod 600 it")]
+    Exposed {
+        /// Where, escaped.
+        path: String,
+        /// Its mode.
+        mode: u32,
+    },
+    /// systemd handed no such credential over.
+    #[error("credential {name}: not there; add LoadCredential={name}:/path to the unit")]
+    NoCredential {
+        /// Its name.
+        name: String,
+    },
     /// Another process is the daemon of this state folder.
     #[error("{path}: expected no other daemon, found process {holder}; stop it, or leave the work to it")]
     Held {
@@ -141,6 +164,8 @@ impl Error {
             Error::Denied { doing, .. } => format!("cannot {doing}: permission denied; check owner, group and mode"),
             Error::BadName { .. } => "expected a plain file name".to_owned(),
             Error::Taken { .. } => "other bytes lie under the name already".to_owned(),
+            Error::Exposed { mode, .. } => format!("expected mode 600, found {mode:03o}"),
+            Error::NoCredential { .. } => "systemd handed no such credential over".to_owned(),
             Error::Held { holder, .. } => format!("process {holder} has it"),
             Error::NotDurable { source, .. } => format!("cannot bring it to disk: {source}"),
             Error::Io { doing, source, .. } => format!("cannot {doing}: {source}"),
@@ -287,7 +312,7 @@ fn sync_folder(path: &Path) -> Result<(), Error> {
 }
 
 /// Makes a folder of our own and its missing parents, each one durable.
-fn make_folder(path: &Path) -> Result<(), Error> {
+pub fn make_folder(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use crate::daemon::drops::{Looked, look_at, take_from};
 use crate::daemon::instructing::{Round, instruct};
 use crate::daemon::planning::plan;
 use crate::daemon::receipts::{Receipt, Sender};
-use crate::daemon::releasing::send;
+use crate::daemon::releasing::{Reach, send};
 use crate::domain::calendar::{Date, DateTime, Time, next_day};
 use crate::domain::participant::BankNumber;
 use crate::store::FileState;
@@ -106,7 +106,7 @@ impl Year<'_> {
         let report = instruct(&mut self.played.bureau, &request, &order(day))?;
         let asked: u64 =
             report.batches.iter().filter(|batch| batch.bank != "zero").map(|batch| batch.instructions).sum();
-        send(&mut self.played.bureau, &order(day))?;
+        send(&mut self.played.bureau, Reach::Everybody, &order(day))?;
         self.say(day, &format!("第 {} 轮扣款：{} 笔，{} 个批次", round + 1, asked, report.batches.len()));
         let answered_on = self.working_day_after(day, 2)?;
         for (bank, place) in banks.iter_mut().zip(0..) {

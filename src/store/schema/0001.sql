@@ -300,6 +300,31 @@ CREATE TABLE outbox (                       -- decided, not yet done: receipts
     bytes  BLOB    NOT NULL
 ) STRICT;
 
+CREATE TABLE delivery (                     -- how far each file of a batch may have come: recorded before the act
+    batch    INTEGER NOT NULL,
+    part     INTEGER NOT NULL,              -- 0 the data file, 1 its control file
+    stage    INTEGER NOT NULL,
+    evidence TEXT    NOT NULL,              -- what showed that it is there
+    PRIMARY KEY (batch, part)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fetched (                      -- files of banks' own servers, by what is said of them there
+    bank   INTEGER NOT NULL,
+    name   BLOB    NOT NULL,
+    size   INTEGER NOT NULL,
+    mtime  INTEGER NOT NULL,                -- seconds since 1970, by the bank's clock
+    sha256 BLOB    NOT NULL,
+    PRIMARY KEY (bank, name, size, mtime)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE line (                         -- connections to banks' own servers that failed
+    bank     INTEGER PRIMARY KEY,
+    failures INTEGER NOT NULL,
+    retry_at INTEGER NOT NULL,              -- seconds since 1970: not before
+    blocked  TEXT    NOT NULL,              -- why a person must look first; empty: nobody must
+    profile  BLOB    NOT NULL               -- digest of the profile that failed: another one is tried at once
+) STRICT;
+
 CREATE VIEW plan_now AS                     -- 1 waiting, 5 received; 3 settled
 SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_limit,
        CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state

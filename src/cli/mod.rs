@@ -2,6 +2,7 @@
 
 pub mod approve;
 pub mod audit;
+pub mod bank;
 pub mod check;
 pub mod close;
 pub mod demo;

@@ -13,10 +13,12 @@ pub use damage::{from_another_agency, truncated, wrong_total};
 
 use crate::domain::calendar::Date;
 use crate::domain::money::Money;
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whose manners a simulated bank has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose manners a simulated bank has: those of a shipped layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Style {
     /// `rural-commercial`: one reply in the records of the request, GBK, fen.
     Rural,
@@ -26,20 +28,23 @@ pub enum Style {
     City,
 }
 
-impl Style {
-    /// The style of a shipped layout, by the name of its folder in `formats/`.
-    pub fn of_layout(layout: &str) -> Option<Style> {
-        match layout {
-            "rural-commercial" => Some(Style::Rural),
-            "postal-savings" => Some(Style::Postal),
-            "city-commercial" => Some(Style::City),
-            _ => None,
+impl TryFrom<String> for Style {
+    type Error = String;
+
+    /// Reads the name of a shipped layout.
+    fn try_from(layout: String) -> Result<Style, String> {
+        match layout.as_str() {
+            "rural-commercial" => Ok(Style::Rural),
+            "postal-savings" => Ok(Style::Postal),
+            "city-commercial" => Ok(Style::City),
+            _ => Err(format!("{layout}: expected rural-commercial, postal-savings or city-commercial")),
         }
     }
 }
 
 /// What an account does when it is asked once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
     /// The full amount is taken.
     Pays,

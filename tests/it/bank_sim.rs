@@ -1,5 +1,8 @@
 //! The bank in a box, as an SFTP client sees it: it takes, answers, remembers, and misbehaves as its page says.
 
+mod misbehaviours;
+mod program;
+
 use daikou::cli::bank::Style;
 use daikou::cli::bank_sim::setup::{BankSetup, Setup};
 use daikou::cli::bank_sim::{Running, start};
@@ -11,6 +14,8 @@ use std::time::{Duration, Instant};
 
 const RURAL: &str = "NSH_500199000001_20180705_00000001.REQ";
 const RURAL_ANSWER: &str = "NSH_500199000001_20180705_00000001.RSP";
+const POSTAL: &str = "DK20180705500199010001.TXT";
+const POSTAL_CONTROL: &str = "DK20180705500199010001.CTL";
 
 /// How long a client waits for one answer of a server that does not answer.
 const TIRED: Duration = Duration::from_millis(700);
@@ -21,22 +26,45 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Sim {
     running: Running,
     root: PathBuf,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Sim {
     /// One bank, with changes to its good manners.
     fn open(layout: Style, change: impl FnOnce(&mut BankSetup)) -> Sim {
-        let dir = tempfile::tempdir().unwrap();
+        Sim::open_in(tempfile::tempdir().unwrap(), layout, change)
+    }
+
+    fn open_in(dir: tempfile::TempDir, layout: Style, change: impl FnOnce(&mut BankSetup)) -> Sim {
         let root = dir.path().join("bank");
         let mut bank = bank("teller", &root, layout);
         change(&mut bank);
         let running = start(&setup(dir.path(), vec![bank])).unwrap();
-        Sim { running, root, _dir: dir }
+        Sim { running, root, dir }
+    }
+
+    /// Closes it, and opens it again on the same folder.
+    fn again(self, layout: Style, change: impl FnOnce(&mut BankSetup)) -> Sim {
+        drop(self.running);
+        Sim::open_in(self.dir, layout, change)
     }
 
     fn client(&self) -> Client {
         Client::connect(self.running.port, "teller").unwrap()
+    }
+
+    /// Its operator writes into `misbehave`.
+    fn says(&self, text: &str) {
+        fs::write(self.root.join("misbehave"), text).unwrap();
+    }
+
+    #[track_caller]
+    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(Instant::now() < until, "{what}: {}{}", self.text("received.log"), self.text("refused.log"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn text(&self, name: &str) -> String {
@@ -125,4 +153,130 @@ fn what_is_put_is_answered() {
     assert_eq!(client.answers(1), [RURAL_ANSWER]);
     assert!(sim.text("received.log").starts_with(RURAL));
     assert!(sim.text("received.log").ends_with(" 6 680.00 2018070500000001\n"));
+}
+
+#[test]
+fn the_control_file_makes_it_whole() {
+    let sim = Sim::open(Style::Postal, |_| {});
+    let client = sim.client();
+    client.deliver(POSTAL, &sample(POSTAL)).unwrap();
+    assert!(client.names("download").is_empty());
+    client.deliver(POSTAL_CONTROL, &sample(POSTAL_CONTROL)).unwrap();
+    assert_eq!(client.answers(2), ["HP20180705500199010001.CTL", "HP20180705500199010001.TXT"]);
+}
+
+#[test]
+fn what_is_put_under_its_own_name_is_answered_when_it_is_whole() {
+    let sim = Sim::open(Style::Rural, |_| {});
+    let client = sim.client();
+    let (place, bytes) = (format!("upload/{RURAL}"), sample(RURAL));
+    client.put(&place, &bytes[..1_000]).unwrap();
+    sim.wait_until("it is read", || sim.text("refused.log").contains(" unsound "));
+    client.put(&place, &bytes).unwrap();
+    assert_eq!(client.answers(1), [RURAL_ANSWER]);
+}
+
+#[test]
+fn a_batch_is_taken_once_even_by_a_bank_that_was_closed() {
+    let sim = Sim::open(Style::Rural, |_| {});
+    let client = sim.client();
+    client.deliver(RURAL, &sample(RURAL)).unwrap();
+    assert_eq!(client.answers(1), [RURAL_ANSWER]);
+    client.sftp.unlink(Path::new(&format!("download/{RURAL_ANSWER}"))).unwrap();
+    let sim = sim.again(Style::Rural, |_| {});
+    let client = sim.client();
+    assert!(client.names("download").is_empty(), "what lies there was taken before");
+    assert!(client.deliver(RURAL, &sample(RURAL)).is_err(), "the name is taken");
+    client.sftp.unlink(Path::new(&format!("upload/{RURAL}"))).unwrap();
+    client.sftp.rename(Path::new(&format!("upload/{RURAL}.tmp")), Path::new(&format!("upload/{RURAL}")), None).unwrap();
+    assert_eq!(client.answers(1), [RURAL_ANSWER]);
+    let answer = fs::read(sim.root.join("download").join(RURAL_ANSWER)).unwrap();
+    assert_eq!(&answer[188..192], b"F002");
+    assert_eq!(sim.text("received.log").lines().count(), 1);
+    assert!(sim.text("refused.log").ends_with(" duplicate-batch 2018070500000001\n"));
+}
+
+#[test]
+fn answers_wait_for_their_time_and_survive_a_closed_bank() {
+    let sim = Sim::open(Style::Rural, |bank| bank.delay_s = 1);
+    let began = Instant::now();
+    let client = sim.client();
+    client.deliver(RURAL, &sample(RURAL)).unwrap();
+    sim.wait_until("it is read", || sim.text("received.log").contains(RURAL));
+    assert!(client.names("download").is_empty());
+    let sim = sim.again(Style::Rural, |bank| bank.delay_s = 1);
+    assert_eq!(sim.client().answers(1), [RURAL_ANSWER]);
+    assert!(began.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn answers_wait_for_so_many_listings() {
+    let sim = Sim::open(Style::Rural, |bank| bank.after_listings = 2);
+    let client = sim.client();
+    client.deliver(RURAL, &sample(RURAL)).unwrap();
+    sim.wait_until("it is read", || sim.text("received.log").contains(RURAL));
+    let counts: Vec<usize> = (0..3).map(|_| client.names("download").len()).collect();
+    assert_eq!(counts, [0, 0, 1]);
+}
+
+#[test]
+fn the_business_date_is_as_told() {
+    let booked = |change: fn(&mut BankSetup)| {
+        let sim = Sim::open(Style::Rural, change);
+        let client = sim.client();
+        client.deliver(RURAL, &sample(RURAL)).unwrap();
+        client.answers(1);
+        let answer = fs::read(sim.root.join("download").join(RURAL_ANSWER)).unwrap();
+        [&answer[252..260], &answer[302 + 240..302 + 248]].map(|part| String::from_utf8_lossy(part).into_owned())
+    };
+    assert_eq!(booked(|_| {}), ["20180705", "20180705"]);
+    assert_eq!(booked(|bank| bank.book_on_debit_date = true), ["20180705", "20180706"]);
+    assert_eq!(booked(|bank| bank.today = "2018-07-09".to_owned().try_into().unwrap()), ["20180709", "20180709"]);
+}
+
+#[test]
+fn two_banks_share_a_port_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (rural, postal) = (dir.path().join("rural"), dir.path().join("postal"));
+    let mut own = bank("own", &dir.path().join("own"), Style::City);
+    own.port = Some(0);
+    let banks = vec![bank("rural", &rural, Style::Rural), bank("postal", &postal, Style::Postal), own];
+    let running = start(&setup(dir.path(), banks)).unwrap();
+    let connect = |user: &str| Client::connect(running.port, user);
+    let (one, other) = (connect("rural").unwrap(), connect("postal").unwrap());
+    fs::write(rural.join("misbehave"), "stall").unwrap();
+    other.deliver(POSTAL, &sample(POSTAL)).unwrap();
+    other.deliver(POSTAL_CONTROL, &sample(POSTAL_CONTROL)).unwrap();
+    assert_eq!(other.answers(2).len(), 2);
+    assert!(one.sftp.stat(Path::new("upload")).is_err());
+    assert!(connect("own").is_err(), "it has a port of its own");
+    assert_ne!(running.port_of("own"), running.port);
+    Client::connect(running.port_of("own"), "own").unwrap();
+    let start = format!("sftp://rural@127.0.0.1:{} SHA256:", running.port);
+    assert!(running.addresses()[0].starts_with(&start) && running.addresses().len() == 3);
+}
+
+#[test]
+fn a_client_sees_two_folders_and_no_way_out() {
+    let sim = Sim::open(Style::Rural, |_| {});
+    sim.says("# nothing");
+    let client = sim.client();
+    assert_eq!(client.names("/"), ["download", "upload"]);
+    std::os::unix::fs::symlink("/etc/passwd", sim.root.join("upload/passwd")).unwrap();
+    for path in ["misbehave", "upload/../received.log", "../bank/misbehave", "/etc/passwd", "upload/passwd"] {
+        assert!(client.sftp.open(Path::new(path)).is_err(), "{path}");
+        assert!(client.sftp.create(Path::new(path)).is_err(), "{path}");
+    }
+    assert!(client.sftp.mkdir(Path::new("upload/x"), 0o755).is_err());
+    assert_eq!(client.sftp.realpath(Path::new("upload/../..")).unwrap(), Path::new("/"));
+}
+
+#[test]
+fn it_closes_when_it_is_dropped() {
+    let sim = Sim::open(Style::Rural, |_| {});
+    let port = sim.running.port;
+    let client = sim.client();
+    drop(sim);
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(client.sftp.stat(Path::new("upload")).is_err());
 }

@@ -1,6 +1,6 @@
 //! One bank: what its callers share.
 
-use crate::cli::bank_sim::desk::Desk;
+use crate::cli::bank_sim::desk::{Desk, is_awaited};
 use crate::cli::bank_sim::misbehave::{Kind, Manners};
 use crate::cli::bank_sim::served::Served;
 use crate::cli::bank_sim::setup::BankSetup;
@@ -31,7 +31,7 @@ impl Bank {
 
     /// A file has its final name, and whoever put it there has not been told yet.
     pub(super) fn delivered(self: &Arc<Bank>, name: &str) {
-        if !self.desk().is_awaited(name) {
+        if !is_awaited(self.setup.layout, name) {
             return;
         }
         if self.manners.does(Kind::Sweep) {

@@ -39,6 +39,13 @@ struct Waiting {
     listing: Option<u64>,
 }
 
+/// An instruction file, whole.
+struct Delivered {
+    name: String,
+    bytes: Vec<u8>,
+    control: Option<Vec<u8>>,
+}
+
 /// When an answer may come, beside its time.
 struct Step {
     file: ReturnFile,
@@ -80,15 +87,6 @@ impl Desk {
         desk.find_waiting()?;
         desk.take_what_came_before(&known)?;
         Ok(desk)
-    }
-
-    /// Whether a file of this name is an instruction file, or belongs to one.
-    pub(super) fn is_awaited(&self, name: &str) -> bool {
-        match self.setup.layout {
-            Style::Rural => name.ends_with(".REQ"),
-            Style::City => name.ends_with("_Q.DAT"),
-            Style::Postal => name.starts_with("DK") && (name.ends_with(".TXT") || name.ends_with(".CTL")),
-        }
     }
 
     /// Takes a file out of the upload folder.
@@ -147,7 +145,7 @@ impl Desk {
     }
 
     fn answer(&mut self, name: &str, at_once: bool) -> io::Result<()> {
-        let Some((name, bytes, control)) = self.delivered(name)? else { return Ok(()) };
+        let Some(Delivered { name, bytes, control }) = self.delivered(name)? else { return Ok(()) };
         let digest = hex(&Sha256::digest(&bytes));
         let request = match self.bank.read(&name, &bytes, control.as_deref()) {
             Ok(request) => request,
@@ -167,14 +165,15 @@ impl Desk {
         self.log("received.log", &line)
     }
 
-    /// Name and bytes of an instruction file and its control file; `None` while one of the two is missing.
-    fn delivered(&self, name: &str) -> io::Result<Option<(String, Vec<u8>, Option<Vec<u8>>)>> {
+    /// The file of this name and what belongs to it; `None` while one of the two is missing.
+    fn delivered(&self, name: &str) -> io::Result<Option<Delivered>> {
         if self.setup.layout != Style::Postal {
-            return Ok(self.bytes_of(name)?.map(|bytes| (name.to_owned(), bytes, None)));
+            let bytes = self.bytes_of(name)?;
+            return Ok(bytes.map(|bytes| Delivered { name: name.to_owned(), bytes, control: None }));
         }
         let (data, control) = (with_ending(name, "TXT"), with_ending(name, "CTL"));
         let halves = self.bytes_of(&data)?.zip(self.bytes_of(&control)?);
-        Ok(halves.map(|(bytes, control)| (data, bytes, Some(control))))
+        Ok(halves.map(|(bytes, control)| Delivered { name: data, bytes, control: Some(control) }))
     }
 
     fn bytes_of(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
@@ -299,12 +298,25 @@ impl Desk {
     fn take_what_came_before(&mut self, known: &BTreeSet<(String, String)>) -> io::Result<()> {
         let upload = self.setup.root.join(&self.setup.upload);
         for name in names(&upload)? {
-            let is_data = self.is_awaited(&name) && !name.ends_with(".CTL");
+            let is_data = is_awaited(self.setup.layout, &name) && !name.ends_with(".CTL");
             if is_data && !known.contains(&(name.clone(), hex(&Sha256::digest(fs::read(upload.join(&name))?)))) {
                 self.arrived(&name, false);
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a file of this name is an instruction file, or belongs to one.
+pub(super) fn is_awaited(layout: Style, name: &str) -> bool {
+    // The logs have one line for a file, and its name is the first word of it.
+    if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return false;
+    }
+    match layout {
+        Style::Rural => name.ends_with(".REQ"),
+        Style::City => name.ends_with("_Q.DAT"),
+        Style::Postal => name.starts_with("DK") && (name.ends_with(".TXT") || name.ends_with(".CTL")),
     }
 }
 

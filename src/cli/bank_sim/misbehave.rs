@@ -189,8 +189,9 @@ impl Manners {
     }
 
     fn look(&self) -> MutexGuard<'_, State> {
-        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        // Read under the lock: a line that another caller uses up must not come back.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
         if state.text != text {
             let (good, bad): (Vec<_>, Vec<_>) = lines(&text).map(str::parse).partition(Result::is_ok);
             state.written = good.into_iter().flatten().collect();

@@ -19,6 +19,7 @@ pub mod setup;
 mod wire;
 
 use crate::cli::bank::{Credit, Style};
+use crate::cli::out::say;
 use crate::cli::{CliError, Exit, Ran};
 use crate::domain::calendar::Date;
 use crate::telemetry::{LogFormat, log_to_stderr};
@@ -77,7 +78,8 @@ pub struct Running {
 /// Runs `bank-sim` until it is interrupted.
 pub fn run(args: &BankSimArgs) -> Ran {
     log_to_stderr(LogFormat::Text, &args.log_level).map_err(|error| CliError::Usage(error.to_string()))?;
-    let mut setup = match args.path.is_file() {
+    let is_written = args.path.is_file() || args.path.extension().is_some_and(|ending| ending == "toml");
+    let mut setup = match is_written {
         true => Setup::read(&args.path).map_err(CliError::Configuration)?,
         false => Setup::of_folder(&args.path, &args.user, args.layout),
     };
@@ -94,7 +96,8 @@ pub fn run(args: &BankSimArgs) -> Ran {
         );
     }
     let running = start(&setup).map_err(|error| CliError::Io(args.path.display().to_string(), error))?;
-    running.addresses().iter().for_each(|line| println!("{line}"));
+    let lines: String = running.addresses().iter().map(|line| format!("{line}\n")).collect();
+    say(&lines).map_err(|error| CliError::Io("standard output".to_owned(), error))?;
     running.wait();
     Ok(Exit::Done)
 }
@@ -164,8 +167,8 @@ impl Running {
     /// # Errors
     /// The answers cannot be written.
     pub fn find_out(&self, user: &str, today: Date) -> io::Result<()> {
-        let found = self.banks.iter().filter(|bank| bank.setup.user == user);
-        found.map(|bank| bank.desk().find_out(today)).collect()
+        let mut found = self.banks.iter().filter(|bank| bank.setup.user == user);
+        found.try_for_each(|bank| bank.desk().find_out(today))
     }
 
     /// What the statement of a bank shows since it was started.

@@ -20,7 +20,6 @@ pub(super) fn entries(layout: Style) -> Vec<Entry> {
     vec![
         named(".".into(), FOLDER),
         named("..".into(), FOLDER),
-        named("".into(), FILE),
         named(name.to_owned(), FOLDER),
         named(format!("{stem}-1.{ending}"), LINK),
         named(format!("{stem}-2.{ending}"), PIPE),
@@ -35,6 +34,8 @@ pub(super) fn entries(layout: Style) -> Vec<Entry> {
         named(format!("{stem}\u{202e}.{ending}"), FILE),
         named(format!("-rf {name}"), FILE),
         named(format!("{}.{ending}", "长".repeat(200)), FILE),
+        // Last: some clients take an empty name for the end.
+        named("".into(), FILE),
     ]
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::bank_sim::bank::Bank;
 use crate::cli::bank_sim::misbehave::Kind;
 use crate::cli::bank_sim::odd;
-use crate::cli::bank_sim::served::{Attributes, Code, Entry, How, Served, of_io};
+use crate::cli::bank_sim::served::{Attributes, Code, Entry, How, Served, attributes, of_io};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,10 @@ const LONGEST_READ: u32 = 256 * 1_024;
 
 /// 1 TiB.
 const GIANT: u64 = 1 << 40;
+
+/// Of a mode: what kind of thing it is.
+const FILE_TYPE: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
 
 /// Why an operation has no good answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,12 @@ struct Open {
     written: u64,
 }
 
+/// Which sizes are told wrong.
+struct Lies {
+    giant: bool,
+    wrong: bool,
+}
+
 impl Session {
     pub(super) fn new(bank: Arc<Bank>) -> Session {
         Session { bank, handles: Vec::new(), uploaded: 0, downloaded: 0 }
@@ -93,9 +103,8 @@ impl Session {
             self.bank.desk().listed();
         }
         let mut entries = self.bank.served.list(&place)?;
-        for entry in &mut entries {
-            entry.attributes = self.told(&place.join(&entry.name), entry.attributes);
-        }
+        let lies = self.lies(&place);
+        entries.iter_mut().for_each(|entry| lies.tell(&mut entry.attributes));
         if is_returns && self.bank.manners.does(Kind::OddNames) {
             entries.extend(odd::entries(self.bank.setup.layout));
         }
@@ -117,16 +126,18 @@ impl Session {
     pub(super) fn look_at(&self, path: &str, follow: bool) -> Done<Attributes> {
         self.may_look_closely()?;
         let place = self.bank.served.place(path)?;
-        let found = self.bank.served.look_at(&place, follow)?;
-        Ok(self.told(&place, found))
+        let mut found = self.bank.served.look_at(&place, follow)?;
+        self.lies(&place).tell(&mut found);
+        Ok(found)
     }
 
     pub(super) fn look_at_handle(&mut self, handle: u32) -> Done<Attributes> {
         self.may_look_closely()?;
         let Some(Handle::File(open)) = self.handle(handle) else { return Err(failure()) };
         let place = open.place.clone();
-        let found = rustix::fs::fstat(&open.file).map_err(|errno| of_io(&errno.into()))?;
-        Ok(self.told(&place, super::served::attributes(&found)))
+        let mut found = attributes(&rustix::fs::fstat(&open.file).map_err(|errno| of_io(&errno.into()))?);
+        self.lies(&place).tell(&mut found);
+        Ok(found)
     }
 
     pub(super) fn open(&mut self, path: &str, how: How) -> Done<u32> {
@@ -246,16 +257,27 @@ impl Session {
         if self.bank.manners.does(Kind::NoStat) { Err(Code::Unsupported.into()) } else { Ok(()) }
     }
 
-    /// The attributes that a client is told.
-    fn told(&self, place: &Path, mut found: Attributes) -> Attributes {
-        let is_file = found.mode & 0o170_000 == 0o100_000;
-        if is_file && self.bank.served.is_of_download(place) && self.bank.manners.does(Kind::GiantSize) {
+    /// What is told wrong of files at this place.
+    fn lies(&self, place: &Path) -> Lies {
+        let is_return = self.bank.served.is_of_download(place);
+        Lies {
+            giant: is_return && self.bank.manners.does(Kind::GiantSize),
+            wrong: self.bank.manners.does(Kind::WrongSize),
+        }
+    }
+}
+
+impl Lies {
+    fn tell(&self, found: &mut Attributes) {
+        if found.mode & FILE_TYPE != REGULAR {
+            return;
+        }
+        if self.giant {
             found.size = GIANT;
         }
-        if is_file && self.bank.manners.does(Kind::WrongSize) {
+        if self.wrong {
             found.size += 1;
         }
-        found
     }
 }
 

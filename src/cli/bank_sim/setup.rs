@@ -157,6 +157,9 @@ impl Setup {
             if !roots.insert(&bank.root) {
                 problems.push(format!("root {}: two banks cannot share a folder", bank.root.display()));
             }
+            if bank.rules.iter().any(|rule| rule.percent.is_some_and(|percent| percent > 100)) {
+                problems.push(format!("user {}: percent: expected 0 to 100", bank.user));
+            }
             for folder in [&bank.upload, &bank.download] {
                 let is_below = |part: Component<'_>| matches!(part, Component::Normal(_));
                 if folder.as_os_str().is_empty() || !folder.components().all(is_below) {

@@ -15,6 +15,7 @@ use std::io;
 use std::net::{Shutdown, TcpStream as Socket};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -126,6 +127,7 @@ async fn talk(config: Arc<Config>, stream: TcpStream, caller: Caller) -> Result<
 struct Line {
     socket: Socket,
     is_gone: watch::Receiver<bool>,
+    is_mute: AtomicBool,
 }
 
 impl Line {
@@ -133,7 +135,16 @@ impl Line {
         stream.set_nodelay(true)?;
         let stream = stream.into_std()?;
         let socket = stream.try_clone()?;
-        Ok((TcpStream::from_std(stream)?, Line { socket, is_gone }))
+        Ok((TcpStream::from_std(stream)?, Line { socket, is_gone, is_mute: AtomicBool::new(false) }))
+    }
+
+    /// From here on nothing is done or answered. What the client sent ahead may have come already.
+    fn mute(&self) {
+        self.is_mute.store(true, Ordering::Relaxed);
+    }
+
+    fn is_mute(&self) -> bool {
+        self.is_mute.load(Ordering::Relaxed)
     }
 
     fn cut(&self) {

@@ -24,7 +24,7 @@ impl Sftp {
     }
 
     async fn begin(&self) -> Result<(), StatusCode> {
-        let begun = self.session.begin();
+        let begun = if self.line.is_mute() { Err(Trouble::Silent) } else { self.session.begin() };
         self.told(begun).await
     }
 
@@ -36,6 +36,7 @@ impl Sftp {
             Err(Trouble::Cuts) => self.line.cut(),
             Err(Trouble::Silent) => {}
         }
+        self.line.mute();
         self.line.until_gone().await;
         Err(StatusCode::ConnectionLost)
     }

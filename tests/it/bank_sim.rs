@@ -2,6 +2,7 @@
 
 mod misbehaviours;
 mod program;
+mod rehearsal;
 
 use daikou::cli::bank::Style;
 use daikou::cli::bank_sim::setup::{BankSetup, Setup};

@@ -268,4 +268,17 @@ mod tests {
         fs::remove_file(&file).unwrap();
         assert!(!manners.does(Kind::Sweep));
     }
+
+    #[test]
+    fn once_is_once_for_many_callers() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("misbehave"), "once:sweep\nonce:sweep\n").unwrap();
+        let manners = Manners::new(root.path(), &["once:sweep".parse().unwrap()]);
+        let count = |_| (0..50).filter(|_| manners.does(Kind::Sweep)).count();
+        let total: usize = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..8).map(|caller| scope.spawn(move || count(caller))).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+        });
+        assert_eq!(total, 3);
+    }
 }

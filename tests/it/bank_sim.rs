@@ -90,14 +90,24 @@ struct Client {
 
 impl Client {
     fn connect(port: u16, user: &str) -> Result<Client, ssh2::Error> {
+        Client::connect_within(PATIENCE, port, user)
+    }
+
+    fn connect_within(patience: Duration, port: u16, user: &str) -> Result<Client, ssh2::Error> {
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let mut session = ssh2::Session::new()?;
-        session.set_timeout(TIRED.as_millis() as u32);
+        session.set_timeout(patience.as_millis() as u32);
         session.set_tcp_stream(socket.try_clone().unwrap());
         session.handshake()?;
         session.userauth_password(user, "secret")?;
         let sftp = session.sftp()?;
         Ok(Client { sftp, session, socket })
+    }
+
+    /// Waits no longer than it must: nothing will come.
+    fn tired(self) -> Client {
+        self.session.set_timeout(TIRED.as_millis() as u32);
+        self
     }
 
     /// Under a temporary name, then renamed.
@@ -245,6 +255,7 @@ fn two_banks_share_a_port_and_nothing_else() {
     let running = start(&setup(dir.path(), banks)).unwrap();
     let connect = |user: &str| Client::connect(running.port, user);
     let (one, other) = (connect("rural").unwrap(), connect("postal").unwrap());
+    let one = one.tired();
     fs::write(rural.join("misbehave"), "stall").unwrap();
     other.deliver(POSTAL, &sample(POSTAL)).unwrap();
     other.deliver(POSTAL_CONTROL, &sample(POSTAL_CONTROL)).unwrap();
@@ -278,6 +289,7 @@ fn it_closes_when_it_is_dropped() {
     let port = sim.running.port;
     let client = sim.client();
     drop(sim);
+    let client = client.tired();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     assert!(client.sftp.stat(Path::new("upload")).is_err());
 }

@@ -1,7 +1,7 @@
 //! A bureau whose people all have an account at one bank, up to the point where that bank answers.
 
 use crate::measure::time;
-use daikou::cli::demo::bank::{Behaviour, SimulatedBank, Style};
+use daikou::cli::bank::{Asked, Behaviour, SimulatedBank, Style};
 use daikou::cli::init;
 use daikou::config;
 use daikou::daemon::bureau::{Bureau, Order, store_path};
@@ -167,8 +167,8 @@ fn recognise_half(bureau: &mut Bureau, people: u32) {
 
 /// One account in 33 has not enough money. The same rows again in another order, with their places numbered anew.
 fn answers(dir: &Path, request: &Path) -> (PathBuf, PathBuf) {
-    let behaviour = |account: &str, _| {
-        let number: u64 = account.trim_start_matches("9999").parse().unwrap_or(0);
+    let behaviour = |asked: &Asked<'_>| {
+        let number: u64 = asked.account.trim_start_matches("9999").parse().unwrap_or(0);
         if number.is_multiple_of(33) { Behaviour::InsufficientFunds } else { Behaviour::Pays }
     };
     let mut bank = SimulatedBank::new(Style::Rural, behaviour);

@@ -2,6 +2,9 @@
 
 pub mod approve;
 pub mod audit;
+pub mod bank;
+#[cfg(feature = "bank-sim")]
+pub mod bank_sim;
 pub mod check;
 pub mod close;
 pub mod deliver;
@@ -75,6 +78,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Play a whole fee year on made-up people
     Demo(demo::DemoArgs),
+    /// A bank in a box over SFTP, for rehearsals: answers by rule, misbehaves on request
+    #[cfg(feature = "bank-sim")]
+    BankSim(bank_sim::BankSimArgs),
     /// Work with bank layouts: no store needed
     Layout(layout::LayoutArgs),
     /// Close a month of the ledger
@@ -195,6 +201,8 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Deliver(args) => deliver::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Demo(args) => demo::run(&args, context),
+        #[cfg(feature = "bank-sim")]
+        Command::BankSim(args) => bank_sim::run(&args),
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),

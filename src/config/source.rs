@@ -68,7 +68,7 @@ impl Source {
 
     /// Reads the file as `T`. Every problem of form is reported, not only the first: what the reader stumbles over
     /// is taken out, and it starts again. `None` where nothing of use is left.
-    pub(super) fn read<T: DeserializeOwned>(&self, problems: &mut Vec<Problem>) -> Option<T> {
+    pub fn read<T: DeserializeOwned>(&self, problems: &mut Vec<Problem>) -> Option<T> {
         let (mut table, errors) = DeTable::parse_recoverable(&self.text);
         if !errors.is_empty() {
             problems.extend(errors.iter().map(|error| self.of_error(error)));

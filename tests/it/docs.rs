@@ -69,17 +69,17 @@ fn every_link_leads_somewhere() {
     }
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     let path: PathBuf = root().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Names of the fields of a struct, as its source writes them.
-fn fields(source: &str, name: &str) -> BTreeSet<String> {
+pub(crate) fn fields(source: &str, name: &str) -> BTreeSet<String> {
     let (_, after) = source.split_once(&format!("struct {name} {{")).unwrap_or_else(|| panic!("no struct {name}"));
     let body = after.split("\n}").next().unwrap();
     let lines = body.lines().map(str::trim).filter(|line| !line.starts_with(['/', '#']));
@@ -88,7 +88,7 @@ fn fields(source: &str, name: &str) -> BTreeSet<String> {
 }
 
 /// The words in backticks in the first cells of the tables under a heading.
-fn rows(page: &str, heading: &str) -> BTreeSet<String> {
+pub(crate) fn rows(page: &str, heading: &str) -> BTreeSet<String> {
     let (_, after) = page.split_once(&format!("{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
     let section = after.split("\n#").next().unwrap();
     let cells = section.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));

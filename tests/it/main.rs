@@ -2,6 +2,8 @@
 
 mod audit;
 mod bank_files;
+#[cfg(feature = "bank-sim")]
+mod bank_sim;
 mod bureau;
 mod check;
 mod defects;

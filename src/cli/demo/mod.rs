@@ -1,6 +1,5 @@
 //! `daikou demo`: a whole fee year on made-up people, through real drop folders, with simulated banks.
 
-pub mod bank;
 pub mod people;
 pub mod report;
 pub mod year;

@@ -9,7 +9,7 @@ mod tables;
 
 pub use tables::{List, Table};
 
-use super::bank::Behaviour;
+use crate::cli::bank::Behaviour;
 use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
 use deal::Dealer;

@@ -1,7 +1,7 @@
 //! The year as it is played: who drops what on which day, and what the bureau does about it.
 
 use crate::cli::CliError;
-use crate::cli::demo::bank::{ReturnFile, SimulatedBank, Style, truncated, wrong_total};
+use crate::cli::bank::{Asked, ReturnFile, SimulatedBank, Style, truncated, wrong_total};
 use crate::cli::demo::people::{BANKS, Table, World};
 use crate::config;
 use crate::daemon::bureau::{Bureau, Order};
@@ -42,7 +42,7 @@ pub fn play(dir: &Path, world: &World, quiet: bool) -> Result<Played, CliError> 
     let config = config::load(&dir.join("daikou.toml")).map_err(CliError::Configuration)?;
     let mut banks: Vec<SimulatedBank<'_>> = [Style::Rural, Style::Postal, Style::City]
         .into_iter()
-        .map(|style| SimulatedBank::new(style, |account: &str, asked| world.behaviour(account, asked)))
+        .map(|style| SimulatedBank::new(style, |asked: &Asked<'_>| world.behaviour(asked.account, asked.times)))
         .collect();
     let played = Played {
         bureau: Bureau::open(config)?,

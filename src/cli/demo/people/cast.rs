@@ -1,7 +1,7 @@
 //! The cast: one person for every case that the rules know, first in every world.
 
 use super::{Category, DISABLED, DISTRICTS, EXTREME, Home, OwnWay, POOR, Person, Recognition, SUBSISTENCE, Script};
-use crate::cli::demo::bank::Behaviour;
+use crate::cli::bank::Behaviour;
 use crate::domain::calendar::Date;
 
 /// Date of birth, and what makes this person worth a role.

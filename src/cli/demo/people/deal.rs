@@ -4,7 +4,7 @@ use super::{
     BANKS, DISABLED, DISTRICTS, EXTREME, Home, NORMAL, NOT_IN_GBK, OwnWay, POOR, Person, Recognition, SUBSISTENCE,
     Script, Stranger, cast,
 };
-use crate::cli::demo::bank::Behaviour;
+use crate::cli::bank::Behaviour;
 use crate::domain::calendar::{Date, yyyymmdd};
 use crate::domain::ids::IdNumber;
 

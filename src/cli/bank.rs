@@ -1,4 +1,4 @@
-//! Three simulated banks that answer our files through the drop folders.
+//! Three simulated banks that answer our files: in the demo, and behind `bank-sim`.
 //!
 //! They are written by hand against the byte tables of the layouts and know nothing of the layout engine, so that a
 //! fault in our writer is refused here instead of being answered by its own mirror.
@@ -13,10 +13,12 @@ pub use damage::{from_another_agency, truncated, wrong_total};
 
 use crate::domain::calendar::Date;
 use crate::domain::money::Money;
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whose manners a simulated bank has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whose manners a simulated bank has: those of a shipped layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Style {
     /// `rural-commercial`: one reply in the records of the request, GBK, fen.
     Rural,
@@ -26,8 +28,23 @@ pub enum Style {
     City,
 }
 
+impl TryFrom<String> for Style {
+    type Error = String;
+
+    /// Reads the name of a shipped layout.
+    fn try_from(layout: String) -> Result<Style, String> {
+        match layout.as_str() {
+            "rural-commercial" => Ok(Style::Rural),
+            "postal-savings" => Ok(Style::Postal),
+            "city-commercial" => Ok(Style::City),
+            _ => Err(format!("{layout}: expected rural-commercial, postal-savings or city-commercial")),
+        }
+    }
+}
+
 /// What an account does when it is asked once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Behaviour {
     /// The full amount is taken.
     Pays,
@@ -100,12 +117,26 @@ pub struct Credit {
     pub amount: Money,
 }
 
-type Lookup<'w> = Box<dyn Fn(&str, u32) -> Behaviour + 'w>;
+/// An account that is asked for money.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Its number.
+    pub account: &'a str,
+    /// The name that the request gives to its holder.
+    pub name: &'a str,
+    /// What is asked for.
+    pub due: Money,
+    /// How often it was asked, from 1.
+    pub times: u32,
+}
+
+type Lookup<'w> = Box<dyn Fn(&Asked<'_>) -> Behaviour + Send + 'w>;
 
 /// A bank with a memory: of batches, of how often each account was asked, of the money it took.
 pub struct SimulatedBank<'w> {
     style: Style,
     behaviour: Lookup<'w>,
+    return_files: Option<usize>,
     asked: BTreeMap<String, u32>,
     batches: BTreeSet<String>,
     next_serial: u64,
@@ -120,13 +151,14 @@ struct Row {
     line: Vec<u8>,
     instruction: String,
     account: String,
+    name: String,
     person: String,
     fee_year: String,
     due: Money,
 }
 
 /// A request that was read and found sound. Rows are kept as received, since replies echo them byte by byte.
-struct Request {
+pub struct Request {
     name: String,
     batch: String,
     header: Vec<u8>,
@@ -146,14 +178,38 @@ struct Exchange {
     request: Request,
     answers: Vec<Answer>,
     booked_on: Date,
+    return_files: Option<usize>,
+}
+
+impl Request {
+    /// The batch number.
+    pub fn batch(&self) -> &str {
+        &self.batch
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What all rows ask for.
+    pub fn amount(&self) -> Money {
+        self.rows.iter().map(|row| row.due).sum()
+    }
+
+    /// The debit date, in the layouts that have one.
+    pub fn value_date(&self) -> Option<Date> {
+        self.value_date
+    }
 }
 
 impl<'w> SimulatedBank<'w> {
-    /// A bank whose accounts behave as told: `behaviour` gets the account and how often it was asked, from 1.
-    pub fn new(style: Style, behaviour: impl Fn(&str, u32) -> Behaviour + 'w) -> Self {
+    /// A bank whose accounts behave as told.
+    pub fn new(style: Style, behaviour: impl Fn(&Asked<'_>) -> Behaviour + Send + 'w) -> Self {
         Self {
             style,
             behaviour: Box::new(behaviour),
+            return_files: None,
             asked: BTreeMap::new(),
             batches: BTreeSet::new(),
             next_serial: 1,
@@ -178,23 +234,60 @@ impl<'w> SimulatedBank<'w> {
         booked_on: Date,
         today: Date,
     ) -> Result<Vec<ReturnFile>, String> {
-        let request = self.read(file_name, bytes, control).map_err(|why| format!("{file_name}: {why}"))?;
-        let mut instructions = BTreeSet::new();
-        if let Some(row) = request.rows.iter().find(|row| !instructions.insert(&row.instruction)) {
-            return Err(format!("{file_name}: instruction {} is here twice", row.instruction));
-        }
-        if !self.batches.insert(request.batch.clone()) {
+        let request = self.read(file_name, bytes, control)?;
+        if self.has_had(&request) {
             return Err(format!("{file_name}: batch {} was here before", request.batch));
         }
         let booked_on = request.value_date.unwrap_or(booked_on);
+        Ok(self.settle(request, booked_on, today))
+    }
+
+    /// Proves a request. Nothing is taken and nothing remembered.
+    ///
+    /// # Errors
+    /// The words in which the bank refuses the whole file.
+    pub fn read(&self, file_name: &str, bytes: &[u8], control: Option<&[u8]>) -> Result<Request, String> {
+        let request = self.decode(file_name, bytes, control).map_err(|why| format!("{file_name}: {why}"))?;
+        let mut instructions = BTreeSet::new();
+        match request.rows.iter().find(|row| !instructions.insert(&row.instruction)) {
+            Some(row) => Err(format!("{file_name}: instruction {} is here twice", row.instruction)),
+            None => Ok(request),
+        }
+    }
+
+    /// Whether this batch number was here before.
+    pub fn has_had(&self, request: &Request) -> bool {
+        self.batches.contains(&request.batch)
+    }
+
+    /// Takes the money for a batch that was not here before, and answers.
+    pub fn settle(&mut self, request: Request, booked_on: Date, today: Date) -> Vec<ReturnFile> {
+        let is_new = self.batches.insert(request.batch.clone());
+        assert!(is_new, "a batch is settled once");
         let answers = request.rows.iter().map(|row| self.decide(row)).collect();
-        let exchange = Exchange { request, answers, booked_on };
+        let exchange = Exchange { request, answers, booked_on, return_files: self.return_files };
         self.book(&exchange);
         let files = self.reply(&exchange, today);
         if exchange.answers.iter().any(|answer| answer.behaviour == Behaviour::UnknownTaken) {
             self.doubtful.push(exchange);
         }
-        Ok(files)
+        files
+    }
+
+    /// What the bank sends for a batch that was here before: only the rural bank has a code for it, the others are silent.
+    pub fn refuse_again(&self, request: &Request, today: Date) -> Option<ReturnFile> {
+        (self.style == Style::Rural).then(|| rural::refuse_again(request, today))
+    }
+
+    /// A batch that was here in an earlier life of this bank: its number and its serials are used.
+    pub fn remember(&mut self, batch: &str, rows: usize) {
+        self.batches.insert(batch.to_owned());
+        self.next_serial += rows as u64;
+    }
+
+    /// The city bank answers with so many files, whatever the number of rows.
+    pub fn answer_in(&mut self, return_files: usize) {
+        self.return_files = Some(return_files);
     }
 
     /// The replies of doubtful batches once more, whole, now that the bank knows which unknown rows were taken after all.
@@ -226,7 +319,7 @@ impl<'w> SimulatedBank<'w> {
         &self.debited_twice
     }
 
-    fn read(&self, file_name: &str, bytes: &[u8], control: Option<&[u8]>) -> Result<Request, String> {
+    fn decode(&self, file_name: &str, bytes: &[u8], control: Option<&[u8]>) -> Result<Request, String> {
         match (self.style, control) {
             (Style::Postal, Some(control)) => postal::read(file_name, bytes, control),
             (Style::Postal, None) => Err("expected a control file beside it".into()),
@@ -237,11 +330,12 @@ impl<'w> SimulatedBank<'w> {
     }
 
     fn decide(&mut self, row: &Row) -> Answer {
-        let asked = self.asked.entry(row.account.clone()).or_default();
-        *asked += 1;
+        let times = self.asked.entry(row.account.clone()).or_default();
+        *times += 1;
         let serial = self.next_serial;
         self.next_serial += 1;
-        Answer { behaviour: (self.behaviour)(&row.account, *asked), serial }
+        let asked = Asked { account: &row.account, name: &row.name, due: row.due, times: *times };
+        Answer { behaviour: (self.behaviour)(&asked), serial }
     }
 
     fn book(&mut self, exchange: &Exchange) {
@@ -307,6 +401,11 @@ impl Totals {
         }
         totals
     }
+}
+
+/// A name as people write it. GB 18030 contains GBK, and the field was proved before.
+fn name_of(field: &[u8]) -> String {
+    encoding_rs::GB18030.decode_without_bom_handling(field.trim_ascii_end()).0.into_owned()
 }
 
 /// The bank's own words in GBK, which GB 18030 contains. They are constants of this folder and always have bytes.

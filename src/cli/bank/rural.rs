@@ -1,7 +1,7 @@
 //! The rural bank: `NSH_….REQ` is answered by one `.RSP` in the same records. 300 bytes + CRLF, GBK, fen.
 
 use super::record::{Record, cut, put, put_number, sm3_hex, speaks_gbk};
-use super::{Answer, Behaviour, Exchange, Request, ReturnFile, Row, Totals, gbk};
+use super::{Answer, Behaviour, Exchange, Request, ReturnFile, Row, Totals, gbk, name_of};
 use crate::domain::calendar::{Date, from_yyyymmdd, yyyymmdd};
 use crate::domain::money::Money;
 
@@ -71,6 +71,7 @@ fn read_detail(header: &Record<'_>, index: usize, record: &Record<'_>) -> Result
         line: record.bytes.into(),
         instruction: instruction.into(),
         account: account.into(),
+        name: name_of(record.raw(83, 60)),
         person: person.into(),
         fee_year: fee_year.into(),
         due,
@@ -98,29 +99,43 @@ fn account_tail(account: &str) -> Result<i64, String> {
 
 pub(super) fn reply(exchange: &Exchange, today: Date) -> Vec<ReturnFile> {
     let request = &exchange.request;
-    let mut bytes = reply_header(exchange, today);
+    let mut bytes = reply_header(request, &Totals::of(exchange.rows()), "0000", "受理成功", today);
     bytes.extend_from_slice(END);
     for (row, answer) in exchange.rows() {
         bytes.extend(reply_detail(exchange.booked_on, row, answer));
         bytes.extend_from_slice(END);
     }
+    vec![finish(request, bytes)]
+}
+
+/// The batch was here before: the file comes back whole, and no row of it moved.
+pub(super) fn refuse_again(request: &Request, today: Date) -> ReturnFile {
+    let mut bytes = reply_header(request, &Totals::default(), "F002", "批次重复", today);
+    bytes.extend_from_slice(END);
+    for row in &request.rows {
+        bytes.extend_from_slice(&row.line);
+        bytes.extend_from_slice(END);
+    }
+    finish(request, bytes)
+}
+
+fn finish(request: &Request, mut bytes: Vec<u8>) -> ReturnFile {
     let mut trailer = request.trailer.clone();
     put(&mut trailer, 40, 64, sm3_hex(&bytes).as_bytes());
     bytes.extend(trailer);
     bytes.extend_from_slice(END);
-    vec![ReturnFile { name: request.name.replace(".REQ", ".RSP"), bytes }]
+    ReturnFile { name: request.name.replace(".REQ", ".RSP"), bytes }
 }
 
-fn reply_header(exchange: &Exchange, today: Date) -> Vec<u8> {
-    let totals = Totals::of(exchange.rows());
-    let mut header = exchange.request.header.clone();
+fn reply_header(request: &Request, totals: &Totals, code: &str, words: &str, today: Date) -> Vec<u8> {
+    let mut header = request.header.clone();
     put(&mut header, 1, 3, b"RSP");
     put_number(&mut header, 110, 8, totals.ok_rows);
     put_number(&mut header, 118, 15, totals.ok.fen());
     put_number(&mut header, 133, 8, totals.failed_rows);
     put_number(&mut header, 141, 15, totals.failed.fen());
-    put(&mut header, 188, 4, b"0000");
-    put(&mut header, 192, 60, &gbk("受理成功"));
+    put(&mut header, 188, 4, code.as_bytes());
+    put(&mut header, 192, 60, &gbk(words));
     put(&mut header, 252, 14, format!("{}080000", yyyymmdd(today)).as_bytes());
     header
 }

@@ -14,9 +14,9 @@ fn sample(name: &str) -> Vec<u8> {
 }
 
 /// The samples number their accounts from `first`; the answers are given in that order.
-fn in_order(first: usize, answers: &'static [Behaviour]) -> impl Fn(&str, u32) -> Behaviour {
-    move |account, _| {
-        let number: usize = account[4..18].parse().unwrap();
+fn in_order(first: usize, answers: &'static [Behaviour]) -> impl Fn(&Asked<'_>) -> Behaviour + Send {
+    move |asked| {
+        let number: usize = asked.account[4..18].parse().unwrap();
         answers[number - first]
     }
 }
@@ -71,7 +71,7 @@ fn every_changed_byte_of_a_request_is_noticed() {
         for at in 0..good.len() {
             let mut bytes = good.clone();
             bytes[at] ^= 1;
-            let mut bank = SimulatedBank::new(style, |_, _| Behaviour::Pays);
+            let mut bank = SimulatedBank::new(style, |_| Behaviour::Pays);
             assert!(bank.answer(name, &bytes, control, july(6), july(7)).is_err(), "{name}: byte {at}");
             assert_eq!(bank.taken(), Money::ZERO);
         }
@@ -92,7 +92,7 @@ fn a_signed_fault_is_noticed_outside_of_free_text() {
         if at < trailer {
             bytes[trailer + 40..trailer + 104].copy_from_slice(digest.as_bytes());
         }
-        let mut bank = SimulatedBank::new(Style::Rural, |_, _| Behaviour::Pays);
+        let mut bank = SimulatedBank::new(Style::Rural, |_| Behaviour::Pays);
         let taken = bank.answer(RURAL, &bytes, None, july(6), july(7)).is_ok();
         assert!(!taken || free.iter().any(|range| range.contains(&at)), "byte {at}");
     }
@@ -101,7 +101,7 @@ fn a_signed_fault_is_noticed_outside_of_free_text() {
 #[test]
 fn refusals_say_where_and_what() {
     let refused = |style, name: &str, bytes: &[u8], control: Option<&[u8]>| {
-        SimulatedBank::new(style, |_, _| Behaviour::Pays).answer(name, bytes, control, july(6), july(7)).unwrap_err()
+        SimulatedBank::new(style, |_| Behaviour::Pays).answer(name, bytes, control, july(6), july(7)).unwrap_err()
     };
     let mut bytes = sample(RURAL);
     bytes[109] = b'9';
@@ -121,11 +121,41 @@ fn refusals_say_where_and_what() {
 
 #[test]
 fn a_batch_is_taken_once() {
-    let mut bank = SimulatedBank::new(Style::Rural, |_, _| Behaviour::Pays);
+    let mut bank = SimulatedBank::new(Style::Rural, |_| Behaviour::Pays);
     assert!(bank.answer(RURAL, &sample(RURAL), None, july(6), july(7)).is_ok());
     let again = bank.answer(RURAL, &sample(RURAL), None, july(6), july(7)).unwrap_err();
     assert!(again.ends_with("batch 2018070500000001 was here before"), "{again}");
     assert!(bank.debited_twice().is_empty());
+}
+
+#[test]
+fn a_batch_that_comes_again_is_refused_whole() {
+    let mut bank = SimulatedBank::new(Style::Rural, |_| Behaviour::Pays);
+    bank.remember("2018070500000001", 6);
+    let request = bank.read(RURAL, &sample(RURAL), None).unwrap();
+    assert!(bank.has_had(&request));
+    assert_eq!((request.batch(), request.rows(), request.amount()), ("2018070500000001", 6, Money::from_fen(68_000)));
+    let file = bank.refuse_again(&request, july(7)).unwrap();
+    assert_eq!(file.name, "NSH_500199000001_20180705_00000001.RSP");
+    assert_eq!(&file.bytes[188..192], b"F002");
+    assert_eq!(file.bytes.len(), sample(RURAL).len());
+    assert_eq!(bank.taken(), Money::ZERO);
+    assert!(SimulatedBank::new(Style::City, |_| Behaviour::Pays).refuse_again(&request, july(7)).is_none());
+}
+
+#[test]
+fn who_is_asked_is_told_whole() {
+    let asked = std::sync::Mutex::new(Vec::new());
+    let tell = |who: &Asked<'_>| {
+        asked.lock().unwrap().push((who.account.to_owned(), who.name.to_owned(), who.due.fen(), who.times));
+        Behaviour::Pays
+    };
+    let mut bank = SimulatedBank::new(Style::City, tell);
+    bank.answer_in(3);
+    let files = bank.answer(CITY, &sample(CITY), None, july(6), july(7)).unwrap();
+    assert_eq!(files.len(), 3);
+    drop(bank);
+    assert_eq!(asked.lock().unwrap()[1].1, "测试𬭎䶮");
 }
 
 #[test]
@@ -154,7 +184,7 @@ fn what_was_unknown_is_told_later() {
 
 #[test]
 fn damage_keeps_everything_but_its_one_fault() {
-    let mut bank = SimulatedBank::new(Style::Rural, |_, _| Behaviour::Pays);
+    let mut bank = SimulatedBank::new(Style::Rural, |_| Behaviour::Pays);
     let good = bank.answer(RURAL, &sample(RURAL), None, july(6), july(7)).unwrap().remove(0);
     let bad = wrong_total(Style::Rural, &good);
     let changed = good.bytes.iter().zip(&bad.bytes).enumerate().filter(|(_, (a, b))| a != b).map(|(at, _)| at);

@@ -2,7 +2,7 @@
 //! every field followed by a bar that is checked and never split on.
 
 use super::record::{Record, cut, put, put_number, sm3_hex, speaks_gb18030};
-use super::{Answer, Behaviour, Exchange, Request, ReturnFile, Row, Totals, gbk};
+use super::{Answer, Behaviour, Exchange, Request, ReturnFile, Row, Totals, gbk, name_of};
 use crate::domain::calendar::{Date, from_yyyymmdd, yyyymmdd};
 use crate::domain::money::Money;
 
@@ -64,6 +64,7 @@ fn read_detail(index: usize, record: &Record<'_>) -> Result<Row, String> {
         line: record.bytes.into(),
         instruction: record.text(11, 32)?.into(),
         account: record.text(44, 32)?.into(),
+        name: name_of(record.raw(77, 120)),
         person: record.identity(201)?.into(),
         fee_year: record.text(238, 4)?.into(),
         due,
@@ -87,7 +88,8 @@ fn bars(record: &Record<'_>, places: &[usize]) -> Result<(), String> {
 
 /// Rows are dealt in turn to the files, as machines finish at different times, and the final file is dropped first.
 pub(super) fn reply(exchange: &Exchange, today: Date) -> Vec<ReturnFile> {
-    let parts = parts_of(exchange.request.rows.len());
+    let rows = exchange.request.rows.len().max(1);
+    let parts = exchange.return_files.unwrap_or_else(|| parts_of(rows)).clamp(1, rows);
     let mut files: Vec<ReturnFile> = (0..parts).map(|part| reply_part(exchange, part, parts, today)).collect();
     files.rotate_right(1);
     files

@@ -1,7 +1,7 @@
 //! The postal bank: `DK….TXT` with its `.CTL` is answered by `HP….TXT`, then `HP….CTL`. LF, GBK, yuan.
 
 use super::record::{Record, cut, hex, sm3_hex, speaks_gbk};
-use super::{Answer, Behaviour, Exchange, Request, ReturnFile, Row, Totals, gbk};
+use super::{Answer, Behaviour, Exchange, Request, ReturnFile, Row, Totals, gbk, name_of};
 use crate::domain::calendar::{Date, yyyymmdd};
 use crate::domain::money::Money;
 use md5::{Digest, Md5};
@@ -52,6 +52,7 @@ fn read_row(index: usize, record: &Record<'_>) -> Result<Row, String> {
         line: record.bytes.into(),
         instruction: record.text(148, 32)?.into(),
         account: account.into(),
+        name: name_of(record.raw(48, 40)),
         person: person.into(),
         fee_year: record.text(118, 4)?.into(),
         due,

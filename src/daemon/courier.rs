@@ -26,6 +26,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
 
 /// How the line to a bank stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,10 +61,12 @@ struct Line {
 }
 
 /// Where daemon and courier leave word for each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Desk {
     told: Mutex<Told>,
     bell: Condvar,
+    /// Wakes the daemon when the standing changes.
+    hint: mpsc::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -78,26 +81,28 @@ struct Told {
 /// Connections that are used more often than this are kept open.
 const KEPT_OPEN: Duration = Duration::from_secs(30);
 
-/// Waits after failures: full jitter, below a limit that doubles from the first to the second of these.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// The pause after the first failure is below this; the limit doubles with each further one, up to the profile's.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How often a blocked line is looked at: a person may have mended it.
 const BLOCKED_LOOK: Duration = Duration::from_secs(5);
+
+/// A file that did not come as it is listed is left alone after so many attempts, until it changes.
+const CONTRADICTIONS: u32 = 3;
 
 /// How long a stop waits for all couriers together.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
 impl Couriers {
     /// Sends a courier to every bank that has a server of its own.
-    pub fn start(bureau: &Bureau, clock: Clock) -> Step<Couriers> {
+    pub fn start(bureau: &Bureau, clock: Clock, hint: &mpsc::Sender<()>) -> Step<Couriers> {
         let watchdog = Arc::new(Watchdog::default());
         let mut lines = Vec::new();
         for bank in &bureau.config.banks {
             let Some(profile) = bank.sftp.clone() else { continue };
             let folder = fetched_path(&bureau.config.state, &bank.key);
             crate::transport::make_folder(&folder)?;
-            let desk = Arc::<Desk>::default();
+            let desk = Arc::new(Desk { told: Mutex::default(), bell: Condvar::new(), hint: hint.clone() });
             let courier = Courier {
                 bureau: bureau.beside()?,
                 bank: bank.clone(),
@@ -109,6 +114,7 @@ impl Couriers {
                 remote: None,
                 quiet: Quiet::default(),
                 done: HashSet::new(),
+                contradictory: BTreeMap::new(),
                 resting: BTreeMap::new(),
             };
             let thread = std::thread::Builder::new().name(format!("courier-{}", bank.key));
@@ -182,7 +188,13 @@ impl Desk {
     }
 
     fn note(&self, note: impl FnOnce(&mut Standing)) {
-        note(&mut self.told().standing);
+        let mut told = self.told();
+        let before = Standing { last_contact: None, ..told.standing.clone() };
+        note(&mut told.standing);
+        if before != (Standing { last_contact: None, ..told.standing.clone() }) {
+            // A full slot means that the daemon will look anyway; a closed one, that it has ended.
+            let _ = self.hint.try_send(());
+        }
     }
 }
 
@@ -198,6 +210,8 @@ struct Courier {
     quiet: Quiet,
     /// Files at the bank with which nothing more is to be done: spares asking the store each time.
     done: HashSet<Entry>,
+    /// Files that did not come as they are listed: how often. They are not fetched again and again.
+    contradictory: BTreeMap<Entry, u32>,
     /// Batches that the server refused: how often, and when they are tried again.
     resting: BTreeMap<BatchNumber, (u32, Instant)>,
 }
@@ -225,7 +239,7 @@ impl Courier {
         }
         let now = seconds_now();
         // A clock that was set back must not keep us away for long.
-        if failing.retry_at > now && failing.retry_at - now <= LONGEST_WAIT.as_secs() as i64 {
+        if failing.retry_at > now && failing.retry_at.abs_diff(now) <= self.profile.longest_pause.as_secs() {
             return Duration::from_secs(failing.retry_at.abs_diff(now)).min(BLOCKED_LOOK);
         }
         let was_open = self.remote.is_some();
@@ -259,10 +273,10 @@ impl Courier {
     fn failed(&mut self, error: &StepError, before: &Failing) -> Duration {
         self.remote = None;
         if self.watchdog.is_stopped() {
-            return LONGEST_WAIT;
+            return self.profile.longest_pause;
         }
         let failures = before.failures + 1;
-        let wait = jittered(failures);
+        let wait = jittered(failures, self.profile.longest_pause);
         let is_for_a_person = matches!(error, StepError::Remote(fault) if fault.is_for_a_person());
         let blocked = if is_for_a_person { error.to_string() } else { String::new() };
         let retry_at = seconds_now() + wait.as_secs() as i64;
@@ -328,7 +342,7 @@ impl Courier {
 
     fn refused(&mut self, batch: BatchNumber, words: String) {
         let times = self.resting.get(&batch).map_or(1, |(times, _)| times + 1);
-        self.resting.insert(batch, (times, Instant::now() + jittered(times)));
+        self.resting.insert(batch, (times, Instant::now() + jittered(times, self.profile.longest_pause)));
         self.desk.note(|standing| _ = standing.refused.insert(batch, words));
     }
 
@@ -338,6 +352,7 @@ impl Courier {
         let (found, odd) = inbound::sort(&self.profile, &listing.entries);
         self.show_odd(&odd, listing.more);
         self.done.retain(|entry| found.contains(entry));
+        self.contradictory.retain(|entry, _| found.contains(entry));
         let settled: Vec<Entry> =
             self.quiet.settled(&self.profile, &found, Instant::now()).into_iter().cloned().collect();
         for entry in settled {
@@ -362,12 +377,19 @@ impl Courier {
             }
             // Our copy is gone and nothing was booked of it: fetch it again.
         }
+        let failed = self.contradictory.get(&entry).copied().unwrap_or(0);
+        if failed >= CONTRADICTIONS {
+            let words = "its bytes are not as many as the server says, or change all the time: ask the bank";
+            self.desk.note(|standing| _ = standing.odd.insert(shown(&entry.name), words));
+            return Ok(());
+        }
         match inbound::fetch(remote, &self.profile, &entry, &folder)? {
             Some(Fetched { entry, sha256 }) => {
                 let listed = Listed { name: &entry.name, size: entry.size, mtime: entry.mtime };
                 self.bureau.store.note_fetched(self.bank.number, listed, sha256)?;
             }
-            None => tracing::info!(bank = self.bank.key, "a file changed while it was fetched: again at the next look"),
+            // It may have been written just now: again at the next look.
+            None => _ = self.contradictory.insert(entry, failed + 1),
         }
         Ok(())
     }
@@ -429,8 +451,8 @@ fn shown(name: &[u8]) -> String {
 }
 
 /// Full jitter: anything up to a limit that doubles. Many couriers that failed together do not come back together.
-fn jittered(failures: u32) -> Duration {
-    let limit = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_WAIT);
+fn jittered(failures: u32, longest: Duration) -> Duration {
+    let limit = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest);
     let random = RandomState::new().build_hasher().finish();
     Duration::from_millis(random % (limit.as_millis() as u64 + 1))
 }

@@ -7,6 +7,8 @@ mod bank_sim;
 mod bureau;
 mod check;
 mod defects;
+#[cfg(feature = "bank-sim")]
+mod delivery;
 mod docs;
 mod drops;
 mod exchange;

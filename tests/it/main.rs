@@ -15,6 +15,8 @@ mod exchange;
 mod flow;
 mod layouts;
 mod lifecycles;
+#[cfg(feature = "bank-sim")]
+mod lines;
 mod running;
 mod sshd;
 mod tidy;

@@ -11,6 +11,7 @@ use crate::daemon::receipts::Sender;
 use crate::daemon::releasing::withdraw_if_late;
 use crate::domain::ids::BatchNumber;
 use crate::domain::instruction::BatchState;
+use crate::format::layout::FileKind;
 use crate::store::lines::{self, Failing, Listed};
 use crate::store::{FileState, batches, files};
 use crate::transport::inbound::{self, Fetched, LISTED, Odd, Quiet};
@@ -90,6 +91,9 @@ const BLOCKED_LOOK: Duration = Duration::from_secs(5);
 /// A file that did not come as it is listed is left alone after so many attempts, until it changes.
 const CONTRADICTIONS: u32 = 3;
 
+/// Oddities that are shown at most.
+const ODDITIES: usize = 20;
+
 /// How long a stop waits for all couriers together.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
@@ -115,6 +119,7 @@ impl Couriers {
                 quiet: Quiet::default(),
                 done: HashSet::new(),
                 contradictory: BTreeMap::new(),
+                stuck: BTreeSet::new(),
                 resting: BTreeMap::new(),
             };
             let thread = std::thread::Builder::new().name(format!("courier-{}", bank.key));
@@ -212,6 +217,8 @@ struct Courier {
     done: HashSet<Entry>,
     /// Files that did not come as they are listed: how often. They are not fetched again and again.
     contradictory: BTreeMap<Entry, u32>,
+    /// Booked files that the bank lets us neither move nor delete.
+    stuck: BTreeSet<Entry>,
     /// Batches that the server refused: how often, and when they are tried again.
     resting: BTreeMap<BatchNumber, (u32, Instant)>,
 }
@@ -231,9 +238,9 @@ impl Courier {
             Ok(failing) => failing.filter(|failing| failing.profile == self.digest).unwrap_or_default(),
             Err(error) => return self.failed(&error.into(), &Failing::default()),
         };
-        if !failing.blocked.is_empty() {
+        if failing.is_blocked {
             self.desk.note(|standing| {
-                (standing.is_up, standing.is_blocked, standing.trouble) = (false, true, failing.blocked.clone());
+                (standing.is_up, standing.is_blocked, standing.trouble) = (false, true, failing.trouble.clone());
             });
             return BLOCKED_LOOK;
         }
@@ -278,12 +285,12 @@ impl Courier {
         let failures = before.failures + 1;
         let wait = jittered(failures, self.profile.longest_pause);
         let is_for_a_person = matches!(error, StepError::Remote(fault) if fault.is_for_a_person());
-        let blocked = if is_for_a_person { error.to_string() } else { String::new() };
         let retry_at = seconds_now() + wait.as_secs() as i64;
         self.desk.note(|standing| {
             (standing.is_up, standing.is_blocked, standing.trouble) = (false, is_for_a_person, error.to_string());
         });
-        let failing = Failing { failures, retry_at, blocked, profile: self.digest };
+        let trouble = error.to_string();
+        let failing = Failing { failures, retry_at, is_blocked: is_for_a_person, trouble, profile: self.digest };
         if let Err(error) = self.bureau.store.note_failing(self.bank.number, &failing) {
             tracing::warn!(bank = self.bank.key, "cannot store when to try the line again: {error}");
         }
@@ -346,22 +353,32 @@ impl Courier {
         self.desk.note(|standing| _ = standing.refused.insert(batch, words));
     }
 
-    /// Brings what lies at the bank, and does with what is booked what the profile says.
+    /// Brings what lies at the bank, and does with what is booked what the profile says. Names that no return file can
+    /// have are left alone and told: the folder is the bank's, and may hold other people's files, without end even.
     fn fetch(&mut self, remote: &mut SftpRemote) -> Step<()> {
         let listing = remote.list(&self.profile.get, LISTED)?;
-        let (found, odd) = inbound::sort(&self.profile, &listing.entries);
-        self.show_odd(&odd, listing.more);
+        let (found, mut odd) = inbound::sort(&self.profile, &listing.entries);
+        let (found, others): (Vec<Entry>, Vec<Entry>) = found.into_iter().partition(|entry| self.is_return(entry));
+        odd.extend(others.into_iter().map(|entry| (entry, Odd::NoReturn)));
         self.done.retain(|entry| found.contains(entry));
         self.contradictory.retain(|entry, _| found.contains(entry));
-        let settled: Vec<Entry> =
-            self.quiet.settled(&self.profile, &found, Instant::now()).into_iter().cloned().collect();
-        for entry in settled {
-            if !self.done.contains(&entry) {
-                self.bureau.pulse.is_running()?;
-                self.take_care_of(remote, entry)?;
-            }
+        self.stuck.retain(|entry| found.contains(entry));
+        let settled = self.quiet.settled(&self.profile, &found, Instant::now()).into_iter().cloned();
+        let is_hopeless = |entry: &Entry| self.contradictory.get(entry).is_some_and(|failed| *failed >= CONTRADICTIONS);
+        let open = settled.filter(|entry| !self.done.contains(entry) && !is_hopeless(entry));
+        for entry in open.collect::<Vec<Entry>>() {
+            self.bureau.pulse.is_running()?;
+            self.take_care_of(remote, entry)?;
         }
+        self.show_odd(&odd, listing.more);
         Ok(())
+    }
+
+    fn is_return(&self, entry: &Entry) -> bool {
+        let layout = self.bureau.layouts.get(&self.bank.number);
+        let name = std::str::from_utf8(&entry.name).ok();
+        let known = layout.zip(name).and_then(|(layout, name)| layout.recognise(name));
+        known.is_some_and(|(kind, _)| matches!(kind, FileKind::Return | FileKind::ReturnControl))
     }
 
     fn take_care_of(&mut self, remote: &mut SftpRemote, entry: Entry) -> Step<()> {
@@ -378,11 +395,6 @@ impl Courier {
             // Our copy is gone and nothing was booked of it: fetch it again.
         }
         let failed = self.contradictory.get(&entry).copied().unwrap_or(0);
-        if failed >= CONTRADICTIONS {
-            let words = "its bytes are not as many as the server says, or change all the time: ask the bank";
-            self.desk.note(|standing| _ = standing.odd.insert(shown(&entry.name), words));
-            return Ok(());
-        }
         match inbound::fetch(remote, &self.profile, &entry, &folder)? {
             Some(Fetched { entry, sha256 }) => {
                 let listed = Listed { name: &entry.name, size: entry.size, mtime: entry.mtime };
@@ -405,13 +417,7 @@ impl Courier {
             for name in names {
                 match self.put_one_away(remote, &name) {
                     Ok(()) | Err(Fault::Gone { .. }) => {}
-                    Err(Fault::Refused { .. }) => {
-                        self.desk.note(|standing| {
-                            _ = standing
-                                .odd
-                                .insert(shown(&entry.name), "booked, but the bank lets us neither move nor delete it");
-                        });
-                    }
+                    Err(Fault::Refused { .. }) => _ = self.stuck.insert(entry.clone()),
                     Err(fault) => return Err(fault.into()),
                 }
             }
@@ -435,13 +441,21 @@ impl Courier {
         }
     }
 
+    /// What lies at the bank and is left alone: told whole after each visit, so that an alarm stands as long as its cause.
     fn show_odd(&self, odd: &[(Entry, Odd)], more: bool) {
-        self.desk.note(|standing| {
-            standing.odd = odd.iter().map(|(entry, odd)| (shown(&entry.name), odd.words())).collect();
-            if more {
-                standing.odd.insert("listing".to_owned(), "the folder has no end: only its first part is looked at");
-            }
-        });
+        let mut words: BTreeMap<String, &'static str> = BTreeMap::new();
+        if more {
+            words.insert("listing".to_owned(), "the folder has no end: only its first part is looked at");
+        }
+        let left = odd.iter().map(|(entry, odd)| (entry, odd.words()));
+        let failed = self.contradictory.iter().filter(|(_, failed)| **failed >= CONTRADICTIONS);
+        let failed =
+            failed.map(|(entry, _)| (entry, "its bytes are not as many as the server says, or it cannot be read"));
+        let stuck = self.stuck.iter().map(|entry| (entry, "booked, but the bank lets us neither move nor delete it"));
+        for (entry, why) in left.chain(failed).chain(stuck).take(ODDITIES) {
+            words.insert(shown(&entry.name), why);
+        }
+        self.desk.note(|standing| standing.odd = words);
     }
 }
 

@@ -13,8 +13,10 @@ pub struct Failing {
     pub failures: u32,
     /// Seconds since 1970: not before.
     pub retry_at: i64,
-    /// Why a person must look first; empty: nobody must.
-    pub blocked: String,
+    /// A person must look first.
+    pub is_blocked: bool,
+    /// What happened the last time.
+    pub trouble: String,
     /// Digest of the profile that failed.
     pub profile: [u8; 32],
 }
@@ -32,9 +34,16 @@ pub struct Listed<'a> {
 
 /// How a bank's connection fails; `None` while it does not.
 pub fn failing(conn: &Connection, bank: BankNumber) -> Result<Option<Failing>> {
-    let mut statement = conn.prepare_cached("SELECT failures, retry_at, blocked, profile FROM line WHERE bank = ?1")?;
+    let mut statement =
+        conn.prepare_cached("SELECT failures, retry_at, blocked, trouble, profile FROM line WHERE bank = ?1")?;
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Failing { failures: row.get(0)?, retry_at: row.get(1)?, blocked: row.get(2)?, profile: row.get(3)? })
+        Ok(Failing {
+            failures: row.get(0)?,
+            retry_at: row.get(1)?,
+            is_blocked: row.get(2)?,
+            trouble: row.get(3)?,
+            profile: row.get(4)?,
+        })
     };
     Ok(statement.query_row([bank.0], read).optional()?)
 }
@@ -50,11 +59,12 @@ pub fn fetched(conn: &Connection, bank: BankNumber, file: Listed<'_>) -> Result<
 impl Store {
     /// Remembers that a connection failed.
     pub fn note_failing(&mut self, bank: BankNumber, failing: &Failing) -> Result<()> {
-        self.conn.prepare_cached("INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+        self.conn.prepare_cached("INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute((
             bank.0,
             failing.failures,
             failing.retry_at,
-            &failing.blocked,
+            failing.is_blocked,
+            &failing.trouble,
             &failing.profile[..],
         ))?;
         Ok(())

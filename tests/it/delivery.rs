@@ -134,6 +134,43 @@ fn alarm(daemon: &Daemon, class: &str) -> i64 {
     daemon.figure(&format!("daikou_alarms{{class=\"{class}\"}}"))
 }
 
+/// The daemon dies while the file is on its way, again and again; each time another one goes on.
+#[test]
+fn killed_at_any_moment_it_is_delivered_once() {
+    let deaths: Vec<Vec<u64>> =
+        vec![vec![2_100, 300, 700], vec![2_600, 150, 400], vec![3_200, 500], vec![3_900, 50, 900]];
+    std::thread::scope(|scope| {
+        for deaths in &deaths {
+            scope.spawn(move || die_and_resume(deaths));
+        }
+    });
+}
+
+fn die_and_resume(deaths_ms: &[u64]) {
+    let mut case = cases().into_iter().find(|case| case.name == "well-behaved").unwrap();
+    case.name = format!("killed after {deaths_ms:?} ms");
+    case.misbehave = vec!["slow=2000".to_owned()];
+    case.profile = "least_bytes_per_s = 1".to_owned();
+    let stage = Stage::set(&case);
+    let mut daemon = stage.bureau.start();
+    stage.drop_tables();
+    for after in deaths_ms {
+        std::thread::sleep(Duration::from_millis(*after));
+        daemon.kill();
+        if stage.row().len() > 1 {
+            stage.nothing_twice_or_cut();
+        }
+        daemon = stage.bureau.start();
+    }
+    fs::write(stage.home.join("misbehave"), "").unwrap();
+    stage.wait("the end", || stage.state() == "complete");
+    stage.wait("everybody is posted", || daemon.figure("daikou_postings{event=\"self-payment\"}") == PEOPLE as i64);
+    assert!(daemon.stop().0.success());
+    stage.nothing_twice_or_cut();
+    assert_eq!(fs::read_to_string(stage.home.join("received.log")).unwrap().lines().count(), 1);
+    assert_eq!(stage.bureau.daikou(&["audit"]).0, Some(0));
+}
+
 /// A bureau, and the server of one of its banks.
 struct Stage {
     name: String,

@@ -321,7 +321,8 @@ CREATE TABLE line (                         -- connections to banks' own servers
     bank     INTEGER PRIMARY KEY,
     failures INTEGER NOT NULL,
     retry_at INTEGER NOT NULL,              -- seconds since 1970: not before
-    blocked  TEXT    NOT NULL,              -- why a person must look first; empty: nobody must
+    blocked  INTEGER NOT NULL,              -- 1: a person must look first
+    trouble  TEXT    NOT NULL,              -- what happened the last time
     profile  BLOB    NOT NULL               -- digest of the profile that failed: another one is tried at once
 ) STRICT;
 

@@ -381,29 +381,66 @@ impl Courier {
         known.is_some_and(|(kind, _)| matches!(kind, FileKind::Return | FileKind::ReturnControl))
     }
 
+    /// Fetches a file that is not known, waits for one that lies with us, puts away one that is booked.
     fn take_care_of(&mut self, remote: &mut SftpRemote, entry: Entry) -> Step<()> {
         let folder = fetched_path(&self.bureau.config.state, &self.bank.key);
-        let listed = Listed { name: &entry.name, size: entry.size, mtime: entry.mtime };
-        let conn = self.bureau.store.connection();
-        if let Some(sha256) = lines::fetched(conn, self.bank.number, listed)? {
-            let sender = Sender::Bank(self.bank.number, self.bank.key.clone()).text();
-            let known = files::known(conn, &sender, "return", &sha256)?;
-            let is_over = known.is_some_and(|(_, state)| state != FileState::Claimed);
-            if is_over || folder.join(OsStr::from_bytes(&entry.name)).exists() {
-                return if is_over { self.put_away(remote, entry) } else { Ok(()) };
+        if let Some(sha256) = self.digest_that_counts(&entry)? {
+            if folder.join(OsStr::from_bytes(&entry.name)).exists() {
+                return Ok(());
+            }
+            if self.ended(&sha256)?.is_some() {
+                return self.put_away(remote, entry);
             }
             // Our copy is gone and nothing was booked of it: fetch it again.
         }
-        let failed = self.contradictory.get(&entry).copied().unwrap_or(0);
         match inbound::fetch(remote, &self.profile, &entry, &folder)? {
             Some(Fetched { entry, sha256 }) => {
-                let listed = Listed { name: &entry.name, size: entry.size, mtime: entry.mtime };
-                self.bureau.store.note_fetched(self.bank.number, listed, sha256)?;
+                self.bureau.store.note_fetched(self.bank.number, listed(&entry), sha256)?;
+                self.look_at_its_data_again(&entry)
             }
             // It may have been written just now: again at the next look.
-            None => _ = self.contradictory.insert(entry, failed + 1),
+            None => {
+                *self.contradictory.entry(entry).or_insert(0) += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// The digest whose end is the file's end: its own, or for a control file that of its data file. `None`: not fetched.
+    fn digest_that_counts(&self, entry: &Entry) -> Step<Option<[u8; 32]>> {
+        let conn = self.bureau.store.connection();
+        let own = lines::fetched(conn, self.bank.number, listed(entry))?;
+        let Some(data) = own.and_then(|_| self.data_file(entry)) else { return Ok(own) };
+        Ok(lines::newest_fetched(conn, self.bank.number, data.as_bytes())?.or(own))
+    }
+
+    /// A new control file for a data file that went to quarantine: the pair is to be judged again.
+    fn look_at_its_data_again(&mut self, control: &Entry) -> Step<()> {
+        let Some(data) = self.data_file(control) else { return Ok(()) };
+        let newest = lines::newest_fetched(self.bureau.store.connection(), self.bank.number, data.as_bytes())?;
+        let Some(sha256) = newest else { return Ok(()) };
+        if self.ended(&sha256)? == Some(FileState::Quarantined) {
+            self.bureau.store.forget_fetched(self.bank.number, data.as_bytes())?;
+            self.done.retain(|entry| entry.name != data.as_bytes());
         }
         Ok(())
+    }
+
+    /// The name of the data file that a control file belongs to.
+    fn data_file(&self, entry: &Entry) -> Option<String> {
+        let layout = self.bureau.layouts.get(&self.bank.number)?;
+        let name = std::str::from_utf8(&entry.name).ok()?;
+        match layout.recognise(name)? {
+            (FileKind::ReturnControl, parts) => layout.sibling(name, FileKind::Return, parts.part),
+            _ => None,
+        }
+    }
+
+    /// The final state of a file with these bytes, if it has one.
+    fn ended(&self, sha256: &[u8; 32]) -> Step<Option<FileState>> {
+        let sender = Sender::Bank(self.bank.number, self.bank.key.clone()).text();
+        let known = files::known(self.bureau.store.connection(), &sender, "return", sha256)?;
+        Ok(known.map(|(_, state)| state).filter(|state| *state != FileState::Claimed))
     }
 
     /// What becomes of a file at the bank once it is booked: only if it still is the one that was fetched.
@@ -457,6 +494,10 @@ impl Courier {
         }
         self.desk.note(|standing| standing.odd = words);
     }
+}
+
+fn listed(entry: &Entry) -> Listed<'_> {
+    Listed { name: &entry.name, size: entry.size, mtime: entry.mtime }
 }
 
 /// A name as it may stand in a log: by its digest, since the bank may put anything into it.

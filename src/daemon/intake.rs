@@ -9,10 +9,12 @@ use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
 use crate::pipeline::emit::Finding;
 use crate::store::{self, Applied, Arrived, FileState, Txn, files};
+use crate::transport::behind::Aside;
 use crate::transport::folder::Spooled;
 use crate::transport::place;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A control file that came with a data file.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Given {
     pub size: u64,
     /// Its control file, where the layout has one.
     pub control: Option<Control>,
+    /// The digest that the bank states over it, computed while it was copied.
+    pub digest: Option<Arc<Aside>>,
 }
 
 /// How a drop file ended.
@@ -225,6 +229,8 @@ pub struct Spool<'a> {
     pub control: Option<Control>,
     /// The layout wants a control file and there is none, or the other way round.
     pub is_half: bool,
+    /// The digest that the bank states over it, computed while it was copied.
+    pub digest: Option<Arc<Aside>>,
 }
 
 /// Takes one file that lies in the spool. `kind` holds it to one kind of table. `None`: it is not whole, and is left.
@@ -235,10 +241,10 @@ pub fn take(
     patience: Patience,
     order: &Order,
 ) -> Step<Option<Receipt>> {
-    let Spool { copy, name, from, control, is_half } = spool;
+    let Spool { copy, name, from, control, is_half, digest } = spool;
     let shown = crate::transport::escaped(name);
     let (path, sha256, size) = (copy.path.clone(), copy.sha256, copy.size);
-    let given = Given { name: shown.clone(), from: from.clone(), path, sha256, size, control };
+    let given = Given { name: shown.clone(), from: from.clone(), path, sha256, size, control, digest };
     let table = match &from {
         Sender::Bank(..) => None,
         _ => Some(read_table(&given, &from, kind)?),

@@ -56,6 +56,14 @@ pub fn fetched(conn: &Connection, bank: BankNumber, file: Listed<'_>) -> Result<
     Ok(statement.query_row(key, |row| row.get(0)).optional()?)
 }
 
+/// The digest of the newest file that was fetched under a name.
+pub fn newest_fetched(conn: &Connection, bank: BankNumber, name: &[u8]) -> Result<Option<[u8; 32]>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT sha256 FROM fetched WHERE bank = ?1 AND name = ?2 ORDER BY mtime DESC, size DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row((bank.0, name), |row| row.get(0)).optional()?)
+}
+
 impl Store {
     /// Remembers that a connection failed.
     pub fn note_failing(&mut self, bank: BankNumber, failing: &Failing) -> Result<()> {
@@ -73,6 +81,12 @@ impl Store {
     /// A connection works again.
     pub fn forget_failing(&mut self, bank: BankNumber) -> Result<()> {
         self.conn.prepare_cached("DELETE FROM line WHERE bank = ?1")?.execute([bank.0])?;
+        Ok(())
+    }
+
+    /// Forgets what was fetched under a name: it is fetched again.
+    pub fn forget_fetched(&mut self, bank: BankNumber, name: &[u8]) -> Result<()> {
+        self.conn.prepare_cached("DELETE FROM fetched WHERE bank = ?1 AND name = ?2")?.execute((bank.0, name))?;
         Ok(())
     }
 

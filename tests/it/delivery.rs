@@ -120,8 +120,12 @@ fn play(case: &Case) {
             ["line", "line-blocked", "delivery-refused"].iter().all(|class| alarm(&daemon, class) == 0)
         });
     }
+    if case.profile.contains("delete") {
+        stage.wait("the bank's folder is empty", || names(&stage.home.join("download")).is_empty());
+    }
     let (status, took) = daemon.stop();
     assert!(status.success() && took < Duration::from_secs(5), "{}: stopped after {took:?}", case.name);
+    assert_eq!(stage.files(), if is_complete { stage.files_wanted() } else { stage.files() }, "{}", case.name);
     stage.nothing_twice_or_cut();
     stage.bureau.assert_log_is_clean();
     let (code, words) = stage.bureau.daikou(&["audit"]);
@@ -189,6 +193,7 @@ impl Stage {
         ["upload", "download"].iter().for_each(|folder| fs::create_dir_all(home.join(folder)).unwrap());
         let (key, style) = match case.layout.as_str() {
             "city-commercial" => ("city", Style::City),
+            "postal-savings" => ("postal", Style::Postal),
             _ => ("rural", Style::Rural),
         };
         let mut stage = Stage { name: case.name.clone(), key, bureau, home, sim: None, sshd: None };
@@ -280,6 +285,16 @@ impl Stage {
         true
     }
 
+    /// Return files that were taken: each once, whatever was listed.
+    fn files(&self) -> usize {
+        let (_, files) = self.bureau.daikou(&["export", "files"]);
+        files.lines().filter(|line| line.contains(",return,") && !line.contains(",duplicate,")).count()
+    }
+
+    fn files_wanted(&self) -> usize {
+        if self.name == "answers-in-wrong-order" { 2 } else { 1 }
+    }
+
     fn row(&self) -> Vec<String> {
         let (_, batches) = self.bureau.daikou(&["export", "batches"]);
         let row = batches.lines().nth(1).unwrap_or_default();
@@ -302,8 +317,10 @@ impl Stage {
             assert!(text("received.log").lines().count() <= 1, "{name}: twice: {}", text("received.log"));
             assert_eq!(text("refused.log"), "", "{name}");
         }
-        let there: Vec<String> =
-            names(&self.home.join("upload")).into_iter().filter(|name| !name.ends_with(".tmp")).collect();
+        let there: Vec<String> = names(&self.home.join("upload"))
+            .into_iter()
+            .filter(|name| !name.ends_with(".tmp") && !name.ends_with(".CTL"))
+            .collect();
         assert!(there.len() <= 1, "{name}: {there:?}");
         for file in there {
             let ours = self.archived();

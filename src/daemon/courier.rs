@@ -439,24 +439,27 @@ impl Courier {
     /// The final state of a file with these bytes, if it has one.
     fn ended(&self, sha256: &[u8; 32]) -> Step<Option<FileState>> {
         let sender = Sender::Bank(self.bank.number, self.bank.key.clone()).text();
-        let known = files::known(self.bureau.store.connection(), &sender, "return", sha256)?;
-        Ok(known.map(|(_, state)| state).filter(|state| *state != FileState::Claimed))
+        Ok(files::ended_from(self.bureau.store.connection(), &sender, sha256)?)
     }
 
     /// What becomes of a file at the bank once it is booked: only if it still is the one that was fetched.
     fn put_away(&mut self, remote: &mut SftpRemote, entry: Entry) -> Step<()> {
         let path = RemotePath::new(&self.profile.get, &entry.name);
-        if self.profile.after != After::Leave
-            && inbound::look_again(remote, &self.profile, &path, &entry)?.as_ref() == Some(&entry)
-        {
+        let is_there = |courier: &Courier, remote: &mut SftpRemote| {
+            Ok::<bool, Fault>(inbound::look_again(remote, &courier.profile, &path, &entry)?.as_ref() == Some(&entry))
+        };
+        if self.profile.after != After::Leave && is_there(self, remote)? {
             let mut names = vec![entry.name.clone()];
             names.extend(self.profile.marker.iter().map(|marker| [&entry.name, marker.as_bytes()].concat()));
             for name in names {
                 match self.put_one_away(remote, &name) {
-                    Ok(()) | Err(Fault::Gone { .. }) => {}
-                    Err(Fault::Refused { .. }) => _ = self.stuck.insert(entry.clone()),
+                    Ok(()) | Err(Fault::Gone { .. } | Fault::Refused { .. }) => {}
                     Err(fault) => return Err(fault.into()),
                 }
+            }
+            // Servers say "nothing there" of a missing folder too.
+            if is_there(self, remote)? {
+                self.stuck.insert(entry.clone());
             }
         }
         self.done.insert(entry);

@@ -108,7 +108,7 @@ struct Planned {
     amount: Money,
 }
 
-fn encode(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
+pub(crate) fn encode(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
     let plan = plan_of(&year.layout, &year.request);
     let (target, copy) = (year.dir.join("encoded"), year.dir.join("copied"));
     let request = year.request.display();

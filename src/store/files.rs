@@ -7,7 +7,7 @@ use crate::pipeline::book::BatchLine;
 use crate::pipeline::lists::Recognised;
 use crate::store::apply::range;
 use crate::store::chain::Txn;
-use crate::store::{Result, book, bulk, date, day, words};
+use crate::store::{Result, book, date, day, feed, words};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 
@@ -313,25 +313,26 @@ impl Txn<'_> {
         for (_, row) in rows {
             self.tx.prepare_cached("DELETE FROM participant WHERE id = ?1")?.execute([row.id.key()])?;
         }
-        bulk::insert(&self.tx, "participant", 15, rows, |bind, (line, row)| {
-            bind.put(row.id.key())?;
-            bind.put(row.name.as_str())?;
-            bind.put(row.district.as_str())?;
-            bind.put(row.tier.fen())?;
-            bind.put(row.bank.map(|bank| bank.0))?;
-            bind.put(row.bank_text.as_str())?;
-            bind.put(row.account.as_ref().map(|account| account.text()))?;
-            bind.put(row.account_name.as_deref())?;
-            bind.put(match &row.status {
-                Status::Normal => "",
-                Status::NotNormal(text) => text,
-            })?;
-            bind.put(day(row.status_since))?;
-            bind.put(row.town.as_str())?;
-            bind.put(row.village.as_str())?;
-            bind.put(row.person_number.as_str())?;
-            bind.put(file)?;
-            bind.put(line)
+        let sql =
+            "INSERT INTO participant SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, ?1, c13 FROM feed";
+        feed::insert(&self.tx, sql, [file], rows, |(line, row), column| match column {
+            0 => row.id.key().into(),
+            1 => row.name.as_str().into(),
+            2 => row.district.as_str().into(),
+            3 => row.tier.fen().into(),
+            4 => row.bank.map(|bank| i64::from(bank.0)).into(),
+            5 => row.bank_text.as_str().into(),
+            6 => row.account.as_ref().map(|account| account.text()).into(),
+            7 => row.account_name.as_deref().into(),
+            8 => match &row.status {
+                Status::Normal => "".into(),
+                Status::NotNormal(text) => text.as_str().into(),
+            },
+            9 => day(row.status_since).into(),
+            10 => row.town.as_str().into(),
+            11 => row.village.as_str().into(),
+            12 => row.person_number.as_str().into(),
+            _ => i64::from(*line).into(),
         })
     }
 

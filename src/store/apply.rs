@@ -150,9 +150,9 @@ impl Txn<'_> {
             heads.push(head);
         }
         self.postings.update(&covered);
-        let sql = "INSERT INTO posting SELECT c0, c1, c2, c3, ?1 FROM feed";
+        let sql = "INSERT OR FAIL INTO posting SELECT c0, c1, c2, c3, ?1 FROM feed";
         feed::insert(&self.tx, sql, [self.seq], &heads, |head, column| head[column].into())?;
-        let sql = "INSERT INTO entry SELECT c0, c1, c2, c3 FROM feed";
+        let sql = "INSERT OR FAIL INTO entry SELECT c0, c1, c2, c3 FROM feed";
         feed::insert(&self.tx, sql, [], &entries, |entry, column| entry[column].into())
     }
 
@@ -215,7 +215,7 @@ impl Txn<'_> {
         };
         let (first, later): (Vec<&AnswerRow>, Vec<&AnswerRow>) =
             changes.answers.iter().partition(|answer| answer.is_first);
-        let sql = "INSERT INTO answer SELECT ?1 + c0, ?2, c1, c2, c3, c4, c5, c6, c7 FROM feed";
+        let sql = "INSERT OR FAIL INTO answer SELECT ?1 + c0, ?2, c1, c2, c3, c4, c5, c6, c7 FROM feed";
         feed::insert(&self.tx, sql, [base, file], &first, value)?;
         let sql = "INSERT INTO later_answer SELECT ?1 + c0, ?2, c1, c2, c3, c4, c5, c6, c7 FROM feed";
         feed::insert(&self.tx, sql, [base, file], &later, value)

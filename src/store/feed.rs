@@ -1,6 +1,6 @@
 //! Rows enter the engine by sets: one statement reads all of them out of our memory, as if they were a table.
 //!
-//! `INSERT INTO posting SELECT c0, c1, … FROM feed` asks the virtual table `feed` for rows, and gets those that
+//! `INSERT OR FAIL INTO posting SELECT c0, c1, … FROM feed` asks the virtual table `feed` for rows, and gets those that
 //! [`insert`] lends for the length of this statement. No row is bound, stepped and reset by itself, and no text is
 //! copied before the engine does: a million returns are posted in half the time.
 //!

@@ -15,7 +15,7 @@ use crate::pipeline::emit::Finding;
 use crate::pipeline::intake::{Words, lists};
 use crate::pipeline::lists::{ListChange, ListFile, Recognised, compare, of_the_future, scope};
 use crate::pipeline::planning;
-use crate::store::approvals::Approval;
+use crate::store::approvals::{Approval, waiting};
 use crate::store::{self, ListVersion, Txn, book, files};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -89,6 +89,7 @@ fn write(
     let change = compare(list, &files::listed(txn.connection(), version)?, policy.max_removed);
     let late = in_force.is_none() && is_late(config, policy, list, order);
     txn.accept_list(file, version, order.today(), late)?;
+    notes.extend(void_overtaken(txn, version)?);
     let mut touched = BTreeSet::new();
     for (line, row) in &change.added {
         txn.recognise(version, row, file, *line, order.today())?;
@@ -151,6 +152,21 @@ fn replan(
         }
     }
     Ok(())
+}
+
+/// Requests about older lists of the same scope can no longer be approved: nobody is shown them any more.
+fn void_overtaken(txn: &Txn<'_>, version: &ListVersion) -> store::Result<Option<String>> {
+    let (payer, district) = (version.payer.word(), version.district.to_string());
+    let mut overtaken = Vec::new();
+    for approval in waiting(txn.connection())?.into_iter().filter(|approval| approval.kind == "list-removals") {
+        let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else { continue };
+        if removals.payer == payer && removals.district == district && removals.year == version.year {
+            txn.void(&approval.kind, &approval.subject)?;
+            overtaken.push(removals.file.to_string());
+        }
+    }
+    let words = format!("此前名单（投递文件 {}）待批准的移出已作废，以本名单为准", overtaken.join("、"));
+    Ok((!overtaken.is_empty()).then_some(words))
 }
 
 /// Removals as they wait for a person.

@@ -2,7 +2,7 @@
 
 use crate::config::SHANGHAI_MIN;
 use crate::daemon::approvals::{Request, batch_of, void};
-use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
+use crate::daemon::bureau::{Bureau, Order, Step, StepError, no_policy, refuse};
 use crate::daemon::delivering::{SendReport, Way, deliver_batch};
 use crate::domain::calendar::{DateTime, minutes_before};
 use crate::domain::exception::Class;
@@ -148,25 +148,78 @@ pub enum Reach {
     DropTree,
 }
 
-/// Sends every released batch, and settles by looking what an earlier attempt left open.
-///
-/// A bank that cannot be reached does not hold up the others: the first error comes back when all had their turn.
-pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Vec<SendReport>> {
-    let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
-    let mut reports = Vec::new();
-    let mut failed = None;
-    for batch in &waiting {
-        let Some(number) = batch.bank else { continue };
-        if reach == Reach::DropTree && bureau.bank(number)?.sftp.is_some() {
-            continue;
+/// What became of a `send`: a bank that cannot be reached hides nothing of what went to the others.
+#[derive(Debug, Default)]
+pub struct Sendings {
+    /// Batches that had their turn.
+    pub reports: Vec<SendReport>,
+    /// Batches that could not be dealt with.
+    pub failures: Vec<SendFailure>,
+}
+
+/// A batch that could not be sent now, for operators.
+#[derive(Debug, thiserror::Error)]
+#[error("bank {bank}: batch {batch} ({file}) was not sent: {error}; {}", self.advice())]
+pub struct SendFailure {
+    /// Key of the bank.
+    pub bank: String,
+    /// The batch.
+    pub batch: BatchNumber,
+    /// Name of its file.
+    pub file: String,
+    /// The bank has a server of its own.
+    pub has_server: bool,
+    /// Why.
+    #[source]
+    pub error: StepError,
+}
+
+impl SendFailure {
+    fn advice(&self) -> String {
+        if self.has_server {
+            return format!("`daikou doctor {}` looks at the bank's server; then `daikou send` again", self.bank);
         }
-        match send_one(bureau, batch, number, order) {
-            Ok(report) => reports.push(report),
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => failed = failed.or(Some(error)),
+        "then `daikou send` again".to_owned()
+    }
+}
+
+impl Sendings {
+    /// For who needs all of it done: the error that ended it, else the first.
+    pub fn complete(mut self) -> Step<Vec<SendReport>> {
+        match self.failures.pop_if(|last| last.error.is_fatal()).or_else(|| self.failures.into_iter().next()) {
+            Some(failure) => Err(failure.error),
+            None => Ok(self.reports),
         }
     }
-    failed.map_or(Ok(reports), Err)
+}
+
+/// Sends every released batch, and settles by looking what an earlier attempt left open.
+///
+/// A bank that cannot be reached does not hold up the others; only what makes the store doubtful ends the work.
+pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Sendings> {
+    let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
+    let mut sendings = Sendings::default();
+    for batch in &waiting {
+        let Some(number) = batch.bank else { continue };
+        let bank = bureau.config.bank(number);
+        let has_server = bank.is_some_and(|bank| bank.sftp.is_some());
+        if reach == Reach::DropTree && has_server {
+            continue;
+        }
+        let bank = bank.map_or_else(|| number.0.to_string(), |bank| bank.key.clone());
+        match send_one(bureau, batch, number, order) {
+            Ok(report) => sendings.reports.push(report),
+            Err(error) => {
+                let is_fatal = error.is_fatal();
+                let (batch, file) = (batch.number, batch.file.clone());
+                sendings.failures.push(SendFailure { bank, batch, file, has_server, error });
+                if is_fatal {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(sendings)
 }
 
 fn send_one(bureau: &mut Bureau, batch: &BatchLine, number: BankNumber, order: &Order) -> Step<SendReport> {

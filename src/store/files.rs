@@ -233,6 +233,12 @@ pub fn unanswered(conn: &Connection, batch: i64) -> Result<Vec<(u32, i64)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Exceptions that rows of a file opened.
+pub fn exceptions_of(conn: &Connection, file: i64) -> Result<u64> {
+    let mut statement = conn.prepare_cached("SELECT count(*) FROM exception WHERE file = ?1")?;
+    Ok(statement.query_row([file], |row| row.get::<_, i64>(0))? as u64)
+}
+
 /// Whether the missing rows of a batch were noted before.
 pub fn missing_noted(conn: &Connection, batch: i64) -> Result<bool> {
     let mut statement =

@@ -1,28 +1,14 @@
-//! One courier for each bank with a server of its own: a thread that goes there, delivers what may leave, and brings
-//! what lies there. No bank's trouble delays another, and the daemon waits for none of them.
-//!
-//! Couriers take nothing on faith and keep nothing in mind: what may leave is read from the store, what was fetched is
-//! noted there, and what is fetched is put where the daemon finds it as in any inbox.
+//! One courier for each bank with a server of its own: a thread that visits it again and again. No bank's trouble delays
+//! another, and the daemon waits for none of them.
 
 use crate::config::Bank;
-use crate::daemon::bureau::{Bureau, Clock, Order, Step, StepError, fetched_path};
-use crate::daemon::delivering::{Way, deliver_batch};
-use crate::daemon::receipts::Sender;
-use crate::daemon::releasing::withdraw_if_late;
+use crate::daemon::bureau::{Bureau, Clock, Step, StepError, fetched_path};
+use crate::daemon::visiting::{LONGEST_WAIT, Visitor, jittered, seconds_now};
 use crate::domain::ids::BatchNumber;
-use crate::domain::instruction::BatchState;
-use crate::store::lines::{self, Failing, Listed};
-use crate::store::{FileState, batches, files};
-use crate::transport::inbound::{self, Fetched, LISTED, Odd, Quiet};
-use crate::transport::profile::{After, Profile};
-use crate::transport::remote::{Entry, Fault, Remote, RemotePath};
-use crate::transport::sftp::SftpRemote;
+use crate::store::lines::{self, Failing};
+use crate::transport::sha256;
 use crate::transport::watchdog::Watchdog;
-use crate::transport::{hex, sha256};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ffi::OsStr;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::unix::ffi::OsStrExt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -75,13 +61,6 @@ struct Told {
     standing: Standing,
 }
 
-/// Connections that are used more often than this are kept open.
-const KEPT_OPEN: Duration = Duration::from_secs(30);
-
-/// Waits after failures: full jitter, below a limit that doubles from the first to the second of these.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
 /// How often a blocked line is looked at: a person may have mended it.
 const BLOCKED_LOOK: Duration = Duration::from_secs(5);
 
@@ -94,22 +73,18 @@ impl Couriers {
         let watchdog = Arc::new(Watchdog::default());
         let mut lines = Vec::new();
         for bank in &bureau.config.banks {
-            let Some(profile) = bank.sftp.clone() else { continue };
+            let Some(visitor) = Visitor::new(bank, watchdog.clone()) else { continue };
             let folder = fetched_path(&bureau.config.state, &bank.key);
             crate::transport::make_folder(&folder)?;
             let desk = Arc::<Desk>::default();
             let courier = Courier {
                 bureau: bureau.beside()?,
                 bank: bank.clone(),
-                digest: sha256(format!("{profile:?}").as_bytes()),
-                profile,
+                digest: sha256(format!("{:?}", bank.sftp.as_deref()).as_bytes()),
+                visitor,
                 watchdog: watchdog.clone(),
                 clock,
                 desk: desk.clone(),
-                remote: None,
-                quiet: Quiet::default(),
-                done: HashSet::new(),
-                resting: BTreeMap::new(),
             };
             let thread = std::thread::Builder::new().name(format!("courier-{}", bank.key));
             let spawned = thread.spawn(move || courier.run());
@@ -189,17 +164,12 @@ impl Desk {
 struct Courier {
     bureau: Bureau,
     bank: Bank,
-    profile: Arc<Profile>,
+    visitor: Visitor,
+    /// Of the profile: another one is another line.
     digest: [u8; 32],
     watchdog: Arc<Watchdog>,
     clock: Clock,
     desk: Arc<Desk>,
-    remote: Option<SftpRemote>,
-    quiet: Quiet,
-    /// Files at the bank with which nothing more is to be done: spares asking the store each time.
-    done: HashSet<Entry>,
-    /// Batches that the server refused: how often, and when they are tried again.
-    resting: BTreeMap<BatchNumber, (u32, Instant)>,
 }
 
 impl Courier {
@@ -213,7 +183,6 @@ impl Courier {
     /// One visit, unless it must not be yet; how long until the next.
     fn go(&mut self, cleared: &BTreeSet<BatchNumber>) -> Duration {
         let failing = match lines::failing(self.bureau.store.connection(), self.bank.number) {
-            // Another profile than the one that failed is another line.
             Ok(failing) => failing.filter(|failing| failing.profile == self.digest).unwrap_or_default(),
             Err(error) => return self.failed(&error.into(), &Failing::default()),
         };
@@ -228,14 +197,14 @@ impl Courier {
         if failing.retry_at > now && failing.retry_at - now <= LONGEST_WAIT.as_secs() as i64 {
             return Duration::from_secs(failing.retry_at.abs_diff(now)).min(BLOCKED_LOOK);
         }
-        let was_open = self.remote.is_some();
-        let mut visited = self.visit(cleared);
-        if was_open && matches!(visited, Err(StepError::Remote(Fault::Lost { .. }))) && !self.watchdog.is_stopped() {
-            // Servers end connections that were idle: that is no failure.
-            visited = self.visit(cleared);
-        }
+        let clock = self.clock;
+        let visited = self.visitor.visit(&mut self.bureau, cleared, &|| clock.order());
+        self.desk.note(|standing| {
+            standing.refused = self.visitor.refused().map(|(batch, why)| (batch, why.to_string())).collect();
+            standing.odd = self.visitor.odd().clone();
+        });
         match visited {
-            Ok(()) => self.went_well(&failing),
+            Ok(_) => self.went_well(&failing),
             Err(error) => self.failed(&error, &failing),
         }
     }
@@ -251,13 +220,11 @@ impl Courier {
         {
             tracing::warn!(bank = self.bank.key, "cannot note that the line works again: {error}");
         }
-        let rested = self.resting.values().map(|(_, at)| at.saturating_duration_since(Instant::now())).min();
-        rested.map_or(self.profile.poll, |rested| rested.min(self.profile.poll))
+        self.visitor.rest()
     }
 
     /// Stores how often the line failed and when it is tried again; what only a person can mend is not tried again.
     fn failed(&mut self, error: &StepError, before: &Failing) -> Duration {
-        self.remote = None;
         if self.watchdog.is_stopped() {
             return LONGEST_WAIT;
         }
@@ -275,167 +242,4 @@ impl Courier {
         }
         wait
     }
-
-    fn visit(&mut self, cleared: &BTreeSet<BatchNumber>) -> Step<()> {
-        let mut remote = match self.remote.take() {
-            Some(remote) => remote,
-            None => SftpRemote::connect(&self.profile, &self.watchdog)?,
-        };
-        self.deliver(&mut remote, cleared)?;
-        self.fetch(&mut remote)?;
-        if self.profile.poll < KEPT_OPEN {
-            self.remote = Some(remote);
-        }
-        Ok(())
-    }
-
-    fn order(&self) -> Order {
-        self.clock.order()
-    }
-
-    /// Delivers what is on its way, and what may leave. A file that the server refuses does not hold up the others.
-    fn deliver(&mut self, remote: &mut SftpRemote, cleared: &BTreeSet<BatchNumber>) -> Step<()> {
-        let states = [BatchState::Released, BatchState::Sending];
-        let mut waiting = batches::in_states(self.bureau.store.connection(), &states)?;
-        waiting.retain(|batch| batch.bank == Some(self.bank.number));
-        self.resting.retain(|number, _| waiting.iter().any(|batch| batch.number == *number));
-        self.desk.note(|standing| standing.refused.retain(|number, _| waiting.iter().any(|b| b.number == *number)));
-        for batch in waiting {
-            let may_leave = batch.state == BatchState::Sending || cleared.contains(&batch.number);
-            let rests = self.resting.get(&batch.number).is_some_and(|(_, until)| *until > Instant::now());
-            if !may_leave || rests {
-                continue;
-            }
-            let order = self.order();
-            if withdraw_if_late(&mut self.bureau, &batch, &order)?.is_some() {
-                continue;
-            }
-            let mut way = Way::over(remote, &self.profile);
-            match deliver_batch(&mut self.bureau, &batch, &mut way, &order) {
-                Ok(report) => {
-                    let (number, state) = (batch.number.to_string(), report.state.word());
-                    tracing::info!(batch = number, state, "batch {number} {state}");
-                    self.resting.remove(&batch.number);
-                    self.desk.note(|standing| _ = standing.refused.remove(&batch.number));
-                }
-                Err(StepError::Remote(fault)) if fault.is_answer() => self.refused(batch.number, fault.to_string()),
-                Err(StepError::Refused(words)) => self.refused(batch.number, words),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, batch: BatchNumber, words: String) {
-        let times = self.resting.get(&batch).map_or(1, |(times, _)| times + 1);
-        self.resting.insert(batch, (times, Instant::now() + jittered(times)));
-        self.desk.note(|standing| _ = standing.refused.insert(batch, words));
-    }
-
-    /// Brings what lies at the bank, and does with what is booked what the profile says.
-    fn fetch(&mut self, remote: &mut SftpRemote) -> Step<()> {
-        let listing = remote.list(&self.profile.get, LISTED)?;
-        let (found, odd) = inbound::sort(&self.profile, &listing.entries);
-        self.show_odd(&odd, listing.more);
-        self.done.retain(|entry| found.contains(entry));
-        let settled: Vec<Entry> =
-            self.quiet.settled(&self.profile, &found, Instant::now()).into_iter().cloned().collect();
-        for entry in settled {
-            if !self.done.contains(&entry) {
-                self.bureau.pulse.is_running()?;
-                self.take_care_of(remote, entry)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn take_care_of(&mut self, remote: &mut SftpRemote, entry: Entry) -> Step<()> {
-        let folder = fetched_path(&self.bureau.config.state, &self.bank.key);
-        let listed = Listed { name: &entry.name, size: entry.size, mtime: entry.mtime };
-        let conn = self.bureau.store.connection();
-        if let Some(sha256) = lines::fetched(conn, self.bank.number, listed)? {
-            let sender = Sender::Bank(self.bank.number, self.bank.key.clone()).text();
-            let known = files::known(conn, &sender, "return", &sha256)?;
-            let is_over = known.is_some_and(|(_, state)| state != FileState::Claimed);
-            if is_over || folder.join(OsStr::from_bytes(&entry.name)).exists() {
-                return if is_over { self.put_away(remote, entry) } else { Ok(()) };
-            }
-            // Our copy is gone and nothing was booked of it: fetch it again.
-        }
-        match inbound::fetch(remote, &self.profile, &entry, &folder)? {
-            Some(Fetched { entry, sha256 }) => {
-                let listed = Listed { name: &entry.name, size: entry.size, mtime: entry.mtime };
-                self.bureau.store.note_fetched(self.bank.number, listed, sha256)?;
-            }
-            None => tracing::info!(bank = self.bank.key, "a file changed while it was fetched: again at the next look"),
-        }
-        Ok(())
-    }
-
-    /// What becomes of a file at the bank once it is booked: only if it still is the one that was fetched.
-    fn put_away(&mut self, remote: &mut SftpRemote, entry: Entry) -> Step<()> {
-        let path = RemotePath::new(&self.profile.get, &entry.name);
-        if self.profile.after != After::Leave
-            && inbound::look_again(remote, &self.profile, &path, &entry)?.as_ref() == Some(&entry)
-        {
-            let mut names = vec![entry.name.clone()];
-            names.extend(self.profile.marker.iter().map(|marker| [&entry.name, marker.as_bytes()].concat()));
-            for name in names {
-                match self.put_one_away(remote, &name) {
-                    Ok(()) | Err(Fault::Gone { .. }) => {}
-                    Err(Fault::Refused { .. }) => {
-                        self.desk.note(|standing| {
-                            _ = standing
-                                .odd
-                                .insert(shown(&entry.name), "booked, but the bank lets us neither move nor delete it");
-                        });
-                    }
-                    Err(fault) => return Err(fault.into()),
-                }
-            }
-        }
-        self.done.insert(entry);
-        Ok(())
-    }
-
-    fn put_one_away(&self, remote: &mut SftpRemote, name: &[u8]) -> Result<(), Fault> {
-        let path = RemotePath::new(&self.profile.get, name);
-        match &self.profile.after {
-            After::Leave => Ok(()),
-            After::Delete => remote.remove(&path),
-            After::Move(folder) => {
-                let moved = remote.rename(&path, &RemotePath::new(folder, name));
-                let Err(Fault::Refused { .. }) = moved else { return moved };
-                // A file of that name may lie there from before.
-                let other = [name, b".", seconds_now().to_string().as_bytes()].concat();
-                remote.rename(&path, &RemotePath::new(folder, &other))
-            }
-        }
-    }
-
-    fn show_odd(&self, odd: &[(Entry, Odd)], more: bool) {
-        self.desk.note(|standing| {
-            standing.odd = odd.iter().map(|(entry, odd)| (shown(&entry.name), odd.words())).collect();
-            if more {
-                standing.odd.insert("listing".to_owned(), "the folder has no end: only its first part is looked at");
-            }
-        });
-    }
-}
-
-/// A name as it may stand in a log: by its digest, since the bank may put anything into it.
-fn shown(name: &[u8]) -> String {
-    hex(&sha256(name))[..8].to_owned()
-}
-
-/// Full jitter: anything up to a limit that doubles. Many couriers that failed together do not come back together.
-fn jittered(failures: u32) -> Duration {
-    let limit = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_WAIT);
-    let random = RandomState::new().build_hasher().finish();
-    Duration::from_millis(random % (limit.as_millis() as u64 + 1))
-}
-
-fn seconds_now() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }

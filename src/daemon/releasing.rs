@@ -4,6 +4,7 @@ use crate::config::SHANGHAI_MIN;
 use crate::daemon::approvals::{Request, batch_of, void};
 use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
 use crate::daemon::delivering::{SendReport, Way, deliver_batch};
+use crate::daemon::visiting::Visitor;
 use crate::domain::calendar::{DateTime, minutes_before};
 use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, InstructionNumber};
@@ -19,11 +20,11 @@ use crate::store::approvals::Approval;
 use crate::store::{Txn, batches, book};
 use crate::transport::local::LocalRemote;
 use crate::transport::place::sanitised;
-use crate::transport::sftp::SftpRemote;
-use crate::transport::watchdog::Watchdog;
 use crate::transport::{self, hex};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The request to release a batch, bound to the digest of its bytes.
 pub fn release_request(batch: BatchNumber, sha256: [u8; 32]) -> Request {
@@ -153,18 +154,29 @@ pub enum Reach {
 /// A bank that cannot be reached does not hold up the others: the first error comes back when all had their turn.
 pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Vec<SendReport>> {
     let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
-    let mut reports = Vec::new();
-    let mut failed = None;
+    let (mut reports, mut failed) = (Vec::new(), None);
+    let mut note = |attempt: Step<Vec<SendReport>>| match attempt {
+        Ok(sent) => {
+            reports.extend(sent);
+            Ok(())
+        }
+        Err(error) if error.is_fatal() => Err(error),
+        Err(error) => {
+            failed.get_or_insert(error);
+            Ok(())
+        }
+    };
+    let mut at_servers: BTreeMap<BankNumber, BTreeSet<BatchNumber>> = BTreeMap::new();
     for batch in &waiting {
         let Some(number) = batch.bank else { continue };
-        if reach == Reach::DropTree && bureau.bank(number)?.sftp.is_some() {
-            continue;
+        if bureau.config.bank(number).is_some_and(|bank| bank.sftp.is_some()) {
+            at_servers.entry(number).or_default().insert(batch.number);
+        } else {
+            note(send_one(bureau, batch, number, order).map(|report| vec![report]))?;
         }
-        match send_one(bureau, batch, number, order) {
-            Ok(report) => reports.push(report),
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => failed = failed.or(Some(error)),
-        }
+    }
+    for (number, batches) in at_servers.into_iter().filter(|_| reach == Reach::Everybody) {
+        note(send_to_server(bureau, number, &batches, order))?;
     }
     failed.map_or(Ok(reports), Err)
 }
@@ -173,18 +185,20 @@ fn send_one(bureau: &mut Bureau, batch: &BatchLine, number: BankNumber, order: &
     if let Some(report) = withdraw_if_late(bureau, batch, order)? {
         return Ok(report);
     }
-    let bank = bureau.bank(number)?;
-    match bank.sftp.clone() {
-        None => {
-            // A folder that is missing is no doubt about delivery: nothing is begun.
-            let mut remote = LocalRemote::open(&bureau.bank_out(&bank.key))?;
-            deliver_batch(bureau, batch, &mut Way::local(&mut remote), order)
-        }
-        Some(profile) => {
-            let mut remote = SftpRemote::connect(&profile, &Watchdog::default())?;
-            deliver_batch(bureau, batch, &mut Way::over(&mut remote, &profile), order)
-        }
-    }
+    // A folder that is missing is no doubt about delivery: nothing is begun.
+    let mut remote = LocalRemote::open(&bureau.bank_out(&bureau.bank(number)?.key))?;
+    deliver_batch(bureau, batch, &mut Way::local(&mut remote), order)
+}
+
+fn send_to_server(
+    bureau: &mut Bureau,
+    number: BankNumber,
+    batches: &BTreeSet<BatchNumber>,
+    order: &Order,
+) -> Step<Vec<SendReport>> {
+    let Some(mut visitor) = Visitor::new(bureau.bank(number)?, Arc::default()) else { return Ok(Vec::new()) };
+    let reports = visitor.deliver(bureau, batches, &|| order.clone())?;
+    visitor.into_refusal().map_or(Ok(reports), Err)
 }
 
 /// A batch that has not begun to leave and is too late for its debit date is cancelled, and drafted again by the next

@@ -77,4 +77,12 @@ impl Store {
         ))?;
         Ok(())
     }
+
+    /// A file that was fetched is no longer at the bank: whatever comes there next is another one, however alike.
+    pub fn forget_fetched(&mut self, bank: BankNumber, file: Listed<'_>) -> Result<()> {
+        self.conn
+            .prepare_cached("DELETE FROM fetched WHERE bank = ?1 AND name = ?2 AND size = ?3 AND mtime = ?4")?
+            .execute((bank.0, file.name, file.size as i64, file.mtime as i64))?;
+        Ok(())
+    }
 }

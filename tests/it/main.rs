@@ -7,6 +7,7 @@ mod bank_sim;
 mod bureau;
 mod check;
 mod defects;
+mod demo;
 mod docs;
 mod drops;
 mod exchange;

@@ -1,0 +1,308 @@
+//! A visit to a bank that has a server of its own: delivers what may leave, and brings what lies there.
+//!
+//! The daemon's couriers go again and again, `send` goes to deliver, the demo as often as its year needs: all by this
+//! way. A visitor takes nothing on faith: what may leave is read from the store, what was fetched is noted there, and
+//! what is fetched is put where the daemon finds it as in any inbox. What it remembers only spares work.
+
+use crate::config::Bank;
+use crate::daemon::bureau::{Bureau, Order, Step, StepError, fetched_path};
+use crate::daemon::delivering::{SendReport, Way, deliver_batch};
+use crate::daemon::releasing::withdraw_if_late;
+use crate::domain::ids::BatchNumber;
+use crate::domain::instruction::BatchState;
+use crate::pipeline::book::BatchLine;
+use crate::store::lines::{self, Listed};
+use crate::store::{batches, files};
+use crate::transport::inbound::{self, LISTED, Quiet};
+use crate::transport::profile::{After, Profile};
+use crate::transport::remote::{Entry, Fault, Remote, RemotePath};
+use crate::transport::sftp::SftpRemote;
+use crate::transport::watchdog::Watchdog;
+use crate::transport::{hex, sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Goes to one bank's server.
+#[derive(Debug)]
+pub struct Visitor {
+    bank: Bank,
+    profile: Arc<Profile>,
+    watchdog: Arc<Watchdog>,
+    remote: Option<SftpRemote>,
+    quiet: Quiet,
+    /// Files at the bank with which nothing more is to be done, and what is odd about them: spares asking the store.
+    done: BTreeMap<Entry, Option<&'static str>>,
+    refused: BTreeMap<BatchNumber, Refused>,
+    odd: BTreeMap<String, &'static str>,
+}
+
+/// A batch that the bank's server did not take.
+#[derive(Debug)]
+struct Refused {
+    why: StepError,
+    times: u32,
+    /// Not tried again before.
+    rests_until: Instant,
+}
+
+/// What one visit came to.
+#[derive(Debug, Default)]
+pub struct Visited {
+    /// Batches that were handled.
+    pub sent: Vec<SendReport>,
+    /// Files that were brought.
+    pub fetched: usize,
+}
+
+/// Connections that are used more often than this are kept open.
+const KEPT_OPEN: Duration = Duration::from_secs(30);
+
+/// Waits after failures: full jitter, below a limit that doubles from the first to the second of these.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+const STUCK: &str = "booked, but the bank lets us neither move nor delete it";
+
+impl Visitor {
+    /// Whoever goes to this bank; `None` where the bank has no server of its own.
+    pub fn new(bank: &Bank, watchdog: Arc<Watchdog>) -> Option<Visitor> {
+        Some(Visitor {
+            bank: bank.clone(),
+            profile: bank.sftp.clone()?,
+            watchdog,
+            remote: None,
+            quiet: Quiet::default(),
+            done: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            odd: BTreeMap::new(),
+        })
+    }
+
+    /// One visit: what is `sending` goes on, what is `cleared` leaves, what lies there is brought.
+    ///
+    /// # Errors
+    /// Of the line, or of our side. Whatever was done before stays done.
+    pub fn visit(
+        &mut self,
+        bureau: &mut Bureau,
+        cleared: &BTreeSet<BatchNumber>,
+        order: &dyn Fn() -> Order,
+    ) -> Step<Visited> {
+        let was_open = self.remote.is_some();
+        let visited = match self.go(bureau, cleared, order) {
+            // Servers end connections that were idle: that is no failure.
+            Err(StepError::Remote(Fault::Lost { .. })) if was_open && !self.watchdog.is_stopped() => {
+                self.remote = None;
+                self.go(bureau, cleared, order)
+            }
+            visited => visited,
+        };
+        if visited.is_err() || self.profile.poll >= KEPT_OPEN {
+            self.remote = None;
+        }
+        visited
+    }
+
+    /// Delivers what is on its way, and what may leave. A file that the server refuses does not hold up the others.
+    pub fn deliver(
+        &mut self,
+        bureau: &mut Bureau,
+        cleared: &BTreeSet<BatchNumber>,
+        order: &dyn Fn() -> Order,
+    ) -> Step<Vec<SendReport>> {
+        let profile = self.profile.clone();
+        let mut reports = Vec::new();
+        for batch in self.leaving(bureau, cleared)? {
+            let order = order();
+            if let Some(report) = withdraw_if_late(bureau, &batch, &order)? {
+                reports.push(report);
+                continue;
+            }
+            let remote = self.connected()?;
+            match deliver_batch(bureau, &batch, &mut Way::over(remote, &profile), &order) {
+                Ok(report) => {
+                    let (number, state) = (batch.number.to_string(), report.state.word());
+                    tracing::info!(batch = number, state, "batch {number} {state}");
+                    self.refused.remove(&batch.number);
+                    reports.push(report);
+                }
+                Err(error @ StepError::Refused(_)) => self.refuse(batch.number, error),
+                Err(StepError::Remote(fault)) if fault.is_answer() => {
+                    self.refuse(batch.number, StepError::Remote(fault));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Batches that the bank's server refuses, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (BatchNumber, &StepError)> {
+        self.refused.iter().map(|(batch, refused)| (*batch, &refused.why))
+    }
+
+    /// Why the first of the refused batches was refused, for a caller who does not come back.
+    pub fn into_refusal(self) -> Option<StepError> {
+        self.refused.into_values().next().map(|refused| refused.why)
+    }
+
+    /// What lies in the bank's folder and is left alone; names are shown by their digest.
+    pub fn odd(&self) -> &BTreeMap<String, &'static str> {
+        &self.odd
+    }
+
+    /// How long until the next visit.
+    pub fn rest(&self) -> Duration {
+        let now = Instant::now();
+        let rests = self.refused.values().map(|refused| refused.rests_until.saturating_duration_since(now));
+        rests.fold(self.profile.poll, Duration::min)
+    }
+
+    fn go(&mut self, bureau: &mut Bureau, cleared: &BTreeSet<BatchNumber>, order: &dyn Fn() -> Order) -> Step<Visited> {
+        let sent = self.deliver(bureau, cleared, order)?;
+        let fetched = self.fetch(bureau)?;
+        Ok(Visited { sent, fetched })
+    }
+
+    /// The connection, made where there is none.
+    fn connected(&mut self) -> Step<&mut SftpRemote> {
+        let remote = match self.remote.take() {
+            Some(remote) => remote,
+            None => SftpRemote::connect(&self.profile, &self.watchdog)?,
+        };
+        Ok(self.remote.insert(remote))
+    }
+
+    /// This bank's batches that are on their way, or may leave, and do not rest.
+    fn leaving(&mut self, bureau: &Bureau, cleared: &BTreeSet<BatchNumber>) -> Step<Vec<BatchLine>> {
+        let states = [BatchState::Released, BatchState::Sending];
+        let mut waiting = batches::in_states(bureau.store.connection(), &states)?;
+        waiting.retain(|batch| batch.bank == Some(self.bank.number));
+        self.refused.retain(|number, _| waiting.iter().any(|batch| batch.number == *number));
+        let now = Instant::now();
+        waiting.retain(|batch| {
+            let may_leave = batch.state == BatchState::Sending || cleared.contains(&batch.number);
+            may_leave && self.refused.get(&batch.number).is_none_or(|refused| refused.rests_until <= now)
+        });
+        Ok(waiting)
+    }
+
+    fn refuse(&mut self, batch: BatchNumber, why: StepError) {
+        let times = self.refused.get(&batch).map_or(1, |refused| refused.times + 1);
+        self.refused.insert(batch, Refused { why, times, rests_until: Instant::now() + jittered(times) });
+    }
+
+    /// Brings what lies at the bank, and does with what is booked what the profile says; how many files were brought.
+    fn fetch(&mut self, bureau: &mut Bureau) -> Step<usize> {
+        let profile = self.profile.clone();
+        let listing = self.connected()?.list(&profile.get, LISTED)?;
+        let (found, odd) = inbound::sort(&profile, &listing.entries);
+        self.odd = odd.iter().map(|(entry, odd)| (shown(&entry.name), odd.words())).collect();
+        if listing.more {
+            self.odd.insert("listing".to_owned(), "the folder has no end: only its first part is looked at");
+        }
+        self.done.retain(|entry, _| found.contains(entry));
+        let stuck = self.done.iter().filter_map(|(entry, odd)| Some((shown(&entry.name), (*odd)?)));
+        self.odd.extend(stuck);
+        let settled: Vec<Entry> = self.quiet.settled(&profile, &found, Instant::now()).into_iter().cloned().collect();
+        let mut fetched = 0;
+        for entry in settled {
+            if !self.done.contains_key(&entry) {
+                bureau.pulse.is_running()?;
+                fetched += usize::from(self.take_care_of(bureau, entry)?);
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// True where the file was brought.
+    fn take_care_of(&mut self, bureau: &mut Bureau, entry: Entry) -> Step<bool> {
+        let folder = fetched_path(&bureau.config.state, &self.bank.key);
+        let conn = bureau.store.connection();
+        if let Some(sha256) = lines::fetched(conn, self.bank.number, listed(&entry))? {
+            if files::ended(conn, &sha256)?.is_some() {
+                self.put_away(bureau, entry)?;
+                return Ok(false);
+            }
+            if folder.join(OsStr::from_bytes(&entry.name)).exists() {
+                return Ok(false);
+            }
+            // Our copy is gone and has not come to its end: fetch it again.
+        }
+        let profile = self.profile.clone();
+        let Some(fetched) = inbound::fetch(self.connected()?, &profile, &entry, &folder)? else {
+            tracing::info!(bank = self.bank.key, "a file changed while it was fetched: again at the next look");
+            return Ok(false);
+        };
+        bureau.store.note_fetched(self.bank.number, listed(&fetched.entry), fetched.sha256)?;
+        Ok(true)
+    }
+
+    /// What becomes of a file at the bank once it is booked, or in quarantine: only if it still is the one that was
+    /// fetched.
+    fn put_away(&mut self, bureau: &mut Bureau, entry: Entry) -> Step<()> {
+        let profile = self.profile.clone();
+        if profile.after == After::Leave {
+            self.done.insert(entry, None);
+            return Ok(());
+        }
+        let path = RemotePath::new(&profile.get, &entry.name);
+        if inbound::look_again(self.connected()?, &profile, &path, &entry)?.as_ref() != Some(&entry) {
+            return Ok(());
+        }
+        let mut names = vec![entry.name.clone()];
+        names.extend(profile.marker.iter().map(|marker| [&entry.name, marker.as_bytes()].concat()));
+        for name in names {
+            match put_one_away(self.connected()?, &profile, &name) {
+                Ok(()) | Err(Fault::Gone { .. }) => {}
+                Err(Fault::Refused { .. }) => {
+                    self.odd.insert(shown(&entry.name), STUCK);
+                    self.done.insert(entry, Some(STUCK));
+                    return Ok(());
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Ok(bureau.store.forget_fetched(self.bank.number, listed(&entry))?)
+    }
+}
+
+fn listed(entry: &Entry) -> Listed<'_> {
+    Listed { name: &entry.name, size: entry.size, mtime: entry.mtime }
+}
+
+fn put_one_away(remote: &mut SftpRemote, profile: &Profile, name: &[u8]) -> Result<(), Fault> {
+    let path = RemotePath::new(&profile.get, name);
+    match &profile.after {
+        After::Leave => Ok(()),
+        After::Delete => remote.remove(&path),
+        After::Move(folder) => {
+            let moved = remote.rename(&path, &RemotePath::new(folder, name));
+            let Err(Fault::Refused { .. }) = moved else { return moved };
+            // A file of that name may lie there from before.
+            let other = [name, b".", seconds_now().to_string().as_bytes()].concat();
+            remote.rename(&path, &RemotePath::new(folder, &other))
+        }
+    }
+}
+
+/// A name as it may stand in a log: by its digest, since the bank may put anything into it.
+fn shown(name: &[u8]) -> String {
+    hex(&sha256(name))[..8].to_owned()
+}
+
+/// Full jitter: anything up to a limit that doubles. Many couriers that failed together do not come back together.
+pub(super) fn jittered(failures: u32) -> Duration {
+    let limit = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_WAIT);
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_millis(random % (limit.as_millis() as u64 + 1))
+}
+
+pub(super) fn seconds_now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}

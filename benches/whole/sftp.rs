@@ -112,6 +112,7 @@ impl Desk {
             poll: limit,
             timeout: Duration::from_secs(60),
             deadline: limit,
+            longest_pause: limit,
             least_bytes_per_s: 0,
             max_bytes: u64::MAX,
             legacy: false,

@@ -13,7 +13,7 @@ use crate::domain::plan::PlanState;
 use crate::pipeline::book::BatchLine;
 use crate::store::facts::{Fact, Facts};
 use crate::store::summary::{Summary, summary};
-use crate::store::{batches, files, overview};
+use crate::store::{batches, files, lines, overview};
 use crate::transport::hex;
 use serde_json::{Map, Value, json};
 
@@ -58,6 +58,7 @@ fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>,
     let conn = bureau.store.connection();
     let summary = summary(conn, fee_year)?;
     Ok(vec![
+        failing_lines(bureau)?,
         open_batches(bureau, today)?,
         waiting_zero_payments(bureau, today)?,
         missing_lists(bureau, fee_year, today)?,
@@ -91,6 +92,22 @@ fn as_json(waiting: &Waiting) -> Value {
         "approve": name,
         "digest": hex(&approval.digest[..8]),
     })
+}
+
+/// Banks' own servers that could not be reached the last time.
+fn failing_lines(bureau: &Bureau) -> Result<Facts, CliError> {
+    let mut facts = Facts::new("lines", &["bank", "failures", "blocked", "trouble"]);
+    for bank in bureau.config.banks.iter().filter(|bank| bank.sftp.is_some()) {
+        if let Some(failing) = lines::failing(bureau.store.connection(), bank.number)? {
+            facts.rows.push(vec![
+                Fact::Text(bank.key.clone()),
+                Fact::Number(i64::from(failing.failures)),
+                Fact::Flag(failing.is_blocked),
+                Fact::Text(failing.trouble),
+            ]);
+        }
+    }
+    Ok(facts)
 }
 
 /// Batches that have not left, whose delivery is in doubt, or whose answer is overdue.

@@ -47,6 +47,8 @@ pub(super) struct RawSftp {
     timeout_s: Spanned<i64>,
     #[serde(default = "deadline_s")]
     deadline_s: Spanned<i64>,
+    #[serde(default = "longest_pause_s")]
+    longest_pause_s: Spanned<i64>,
     #[serde(default = "least_bytes_per_s")]
     least_bytes_per_s: u64,
     #[serde(default = "max_mib")]
@@ -81,6 +83,7 @@ impl Reader<'_> {
             poll: seconds(self, &raw.poll_s),
             timeout: seconds(self, &raw.timeout_s),
             deadline: seconds(self, &raw.deadline_s),
+            longest_pause: seconds(self, &raw.longest_pause_s),
             least_bytes_per_s: raw.least_bytes_per_s,
             max_bytes: self.whole(&raw.max_mib, 1, 1 << 20).unsigned_abs() << 20,
             legacy: raw.legacy_algorithms,
@@ -214,6 +217,10 @@ fn timeout_s() -> Spanned<i64> {
 
 fn deadline_s() -> Spanned<i64> {
     unwritten(900)
+}
+
+fn longest_pause_s() -> Spanned<i64> {
+    unwritten(600)
 }
 
 fn least_bytes_per_s() -> u64 {

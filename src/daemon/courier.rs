@@ -3,7 +3,7 @@
 
 use crate::config::Bank;
 use crate::daemon::bureau::{Bureau, Clock, Step, StepError, fetched_path};
-use crate::daemon::visiting::{LONGEST_WAIT, Visitor, jittered, seconds_now};
+use crate::daemon::visiting::{Visitor, jittered, seconds_now};
 use crate::domain::ids::BatchNumber;
 use crate::store::lines::{self, Failing};
 use crate::transport::sha256;
@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
 
 /// How the line to a bank stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,10 +47,12 @@ struct Line {
 }
 
 /// Where daemon and courier leave word for each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Desk {
     told: Mutex<Told>,
     bell: Condvar,
+    /// Wakes the daemon when the standing changes.
+    hint: mpsc::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -69,14 +72,14 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 
 impl Couriers {
     /// Sends a courier to every bank that has a server of its own.
-    pub fn start(bureau: &Bureau, clock: Clock) -> Step<Couriers> {
+    pub fn start(bureau: &Bureau, clock: Clock, hint: &mpsc::Sender<()>) -> Step<Couriers> {
         let watchdog = Arc::new(Watchdog::default());
         let mut lines = Vec::new();
         for bank in &bureau.config.banks {
             let Some(visitor) = Visitor::new(bank, watchdog.clone()) else { continue };
             let folder = fetched_path(&bureau.config.state, &bank.key);
             crate::transport::make_folder(&folder)?;
-            let desk = Arc::<Desk>::default();
+            let desk = Arc::new(Desk { told: Mutex::default(), bell: Condvar::new(), hint: hint.clone() });
             let courier = Courier {
                 bureau: bureau.beside()?,
                 bank: bank.clone(),
@@ -157,7 +160,13 @@ impl Desk {
     }
 
     fn note(&self, note: impl FnOnce(&mut Standing)) {
-        note(&mut self.told().standing);
+        let mut told = self.told();
+        let before = Standing { last_contact: None, ..told.standing.clone() };
+        note(&mut told.standing);
+        if before != (Standing { last_contact: None, ..told.standing.clone() }) {
+            // A full slot means that the daemon will look anyway; a closed one, that it has ended.
+            let _ = self.hint.try_send(());
+        }
     }
 }
 
@@ -186,15 +195,15 @@ impl Courier {
             Ok(failing) => failing.filter(|failing| failing.profile == self.digest).unwrap_or_default(),
             Err(error) => return self.failed(&error.into(), &Failing::default()),
         };
-        if !failing.blocked.is_empty() {
+        if failing.is_blocked {
             self.desk.note(|standing| {
-                (standing.is_up, standing.is_blocked, standing.trouble) = (false, true, failing.blocked.clone());
+                (standing.is_up, standing.is_blocked, standing.trouble) = (false, true, failing.trouble.clone());
             });
             return BLOCKED_LOOK;
         }
         let now = seconds_now();
         // A clock that was set back must not keep us away for long.
-        if failing.retry_at > now && failing.retry_at - now <= LONGEST_WAIT.as_secs() as i64 {
+        if failing.retry_at > now && failing.retry_at.abs_diff(now) <= self.visitor.longest_pause().as_secs() {
             return Duration::from_secs(failing.retry_at.abs_diff(now)).min(BLOCKED_LOOK);
         }
         let clock = self.clock;
@@ -225,18 +234,18 @@ impl Courier {
 
     /// Stores how often the line failed and when it is tried again; what only a person can mend is not tried again.
     fn failed(&mut self, error: &StepError, before: &Failing) -> Duration {
+        let longest = self.visitor.longest_pause();
         if self.watchdog.is_stopped() {
-            return LONGEST_WAIT;
+            return longest;
         }
         let failures = before.failures + 1;
-        let wait = jittered(failures);
-        let is_for_a_person = matches!(error, StepError::Remote(fault) if fault.is_for_a_person());
-        let blocked = if is_for_a_person { error.to_string() } else { String::new() };
-        let retry_at = seconds_now() + wait.as_secs() as i64;
+        let wait = jittered(failures, longest);
+        let is_blocked = matches!(error, StepError::Remote(fault) if fault.is_for_a_person());
+        let (trouble, retry_at) = (error.to_string(), seconds_now() + wait.as_secs() as i64);
         self.desk.note(|standing| {
-            (standing.is_up, standing.is_blocked, standing.trouble) = (false, is_for_a_person, error.to_string());
+            (standing.is_up, standing.is_blocked, standing.trouble) = (false, is_blocked, trouble.clone());
         });
-        let failing = Failing { failures, retry_at, blocked, profile: self.digest };
+        let failing = Failing { failures, retry_at, is_blocked, trouble, profile: self.digest };
         if let Err(error) = self.bureau.store.note_failing(self.bank.number, &failing) {
             tracing::warn!(bank = self.bank.key, "cannot store when to try the line again: {error}");
         }

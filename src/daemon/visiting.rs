@@ -10,10 +10,11 @@ use crate::daemon::delivering::{SendReport, Way, deliver_batch};
 use crate::daemon::releasing::withdraw_if_late;
 use crate::domain::ids::BatchNumber;
 use crate::domain::instruction::BatchState;
+use crate::format::layout::FileKind;
 use crate::pipeline::book::BatchLine;
 use crate::store::lines::{self, Listed};
-use crate::store::{batches, files};
-use crate::transport::inbound::{self, LISTED, Quiet};
+use crate::store::{FileState, batches, files};
+use crate::transport::inbound::{self, LISTED, Odd, Quiet};
 use crate::transport::profile::{After, Profile};
 use crate::transport::remote::{Entry, Fault, Remote, RemotePath};
 use crate::transport::sftp::SftpRemote;
@@ -34,8 +35,12 @@ pub struct Visitor {
     watchdog: Arc<Watchdog>,
     remote: Option<SftpRemote>,
     quiet: Quiet,
-    /// Files at the bank with which nothing more is to be done, and what is odd about them: spares asking the store.
-    done: BTreeMap<Entry, Option<&'static str>>,
+    /// Files at the bank with which nothing more is to be done: spares asking the store each time.
+    done: BTreeSet<Entry>,
+    /// Files that did not come as they are listed: how often. They are not fetched again and again.
+    contradictory: BTreeMap<Entry, u32>,
+    /// Booked files that the bank lets us neither move nor delete.
+    stuck: BTreeSet<Entry>,
     refused: BTreeMap<BatchNumber, Refused>,
     odd: BTreeMap<String, &'static str>,
 }
@@ -61,11 +66,14 @@ pub struct Visited {
 /// Connections that are used more often than this are kept open.
 const KEPT_OPEN: Duration = Duration::from_secs(30);
 
-/// Waits after failures: full jitter, below a limit that doubles from the first to the second of these.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// The pause after the first failure is below this; the limit doubles with each further one, up to the profile's.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
-const STUCK: &str = "booked, but the bank lets us neither move nor delete it";
+/// A file that did not come as it is listed is left alone after so many attempts, until it changes.
+const CONTRADICTIONS: u32 = 3;
+
+/// Oddities that are shown at most.
+const ODDITIES: usize = 20;
 
 impl Visitor {
     /// Whoever goes to this bank; `None` where the bank has no server of its own.
@@ -76,7 +84,9 @@ impl Visitor {
             watchdog,
             remote: None,
             quiet: Quiet::default(),
-            done: BTreeMap::new(),
+            done: BTreeSet::new(),
+            contradictory: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             refused: BTreeMap::new(),
             odd: BTreeMap::new(),
         })
@@ -155,6 +165,11 @@ impl Visitor {
         &self.odd
     }
 
+    /// The longest pause after failures.
+    pub fn longest_pause(&self) -> Duration {
+        self.profile.longest_pause
+    }
+
     /// How long until the next visit.
     pub fn rest(&self) -> Duration {
         let now = Instant::now();
@@ -193,61 +208,102 @@ impl Visitor {
 
     fn refuse(&mut self, batch: BatchNumber, why: StepError) {
         let times = self.refused.get(&batch).map_or(1, |refused| refused.times + 1);
-        self.refused.insert(batch, Refused { why, times, rests_until: Instant::now() + jittered(times) });
+        let rests_until = Instant::now() + jittered(times, self.profile.longest_pause);
+        self.refused.insert(batch, Refused { why, times, rests_until });
     }
 
     /// Brings what lies at the bank, and does with what is booked what the profile says; how many files were brought.
+    /// Names that no return file can have are left alone and told: the folder is the bank's, and may hold other people's
+    /// files, without end even.
     fn fetch(&mut self, bureau: &mut Bureau) -> Step<usize> {
         let profile = self.profile.clone();
         let listing = self.connected()?.list(&profile.get, LISTED)?;
-        let (found, odd) = inbound::sort(&profile, &listing.entries);
-        self.odd = odd.iter().map(|(entry, odd)| (shown(&entry.name), odd.words())).collect();
-        if listing.more {
-            self.odd.insert("listing".to_owned(), "the folder has no end: only its first part is looked at");
-        }
-        self.done.retain(|entry, _| found.contains(entry));
-        let stuck = self.done.iter().filter_map(|(entry, odd)| Some((shown(&entry.name), (*odd)?)));
-        self.odd.extend(stuck);
-        let settled: Vec<Entry> = self.quiet.settled(&profile, &found, Instant::now()).into_iter().cloned().collect();
+        let (found, mut odd) = inbound::sort(&profile, &listing.entries);
+        let is_return = |entry: &Entry| self.kind(bureau, entry).is_some();
+        let (found, others): (Vec<Entry>, Vec<Entry>) = found.into_iter().partition(is_return);
+        odd.extend(others.into_iter().map(|entry| (entry, Odd::NoReturn)));
+        self.done.retain(|entry| found.contains(entry));
+        self.contradictory.retain(|entry, _| found.contains(entry));
+        self.stuck.retain(|entry| found.contains(entry));
+        let settled = self.quiet.settled(&profile, &found, Instant::now()).into_iter().cloned();
+        let is_hopeless = |entry: &Entry| self.contradictory.get(entry).is_some_and(|failed| *failed >= CONTRADICTIONS);
+        let open = settled.filter(|entry| !self.done.contains(entry) && !is_hopeless(entry));
         let mut fetched = 0;
-        for entry in settled {
-            if !self.done.contains_key(&entry) {
-                bureau.pulse.is_running()?;
-                fetched += usize::from(self.take_care_of(bureau, entry)?);
-            }
+        for entry in open.collect::<Vec<Entry>>() {
+            bureau.pulse.is_running()?;
+            fetched += usize::from(self.take_care_of(bureau, entry)?);
         }
+        self.note_odd(&odd, listing.more);
         Ok(fetched)
     }
 
-    /// True where the file was brought.
+    /// Fetches a file that is not known, waits for one that lies with us, puts away one that is booked. True where it was
+    /// brought.
     fn take_care_of(&mut self, bureau: &mut Bureau, entry: Entry) -> Step<bool> {
         let folder = fetched_path(&bureau.config.state, &self.bank.key);
-        let conn = bureau.store.connection();
-        if let Some(sha256) = lines::fetched(conn, self.bank.number, listed(&entry))? {
-            if files::ended(conn, &sha256)?.is_some() {
-                self.put_away(bureau, entry)?;
+        if let Some(sha256) = self.digest_that_counts(bureau, &entry)? {
+            if folder.join(OsStr::from_bytes(&entry.name)).exists() {
                 return Ok(false);
             }
-            if folder.join(OsStr::from_bytes(&entry.name)).exists() {
+            if let Some((state, _)) = files::ended(bureau.store.connection(), &sha256)? {
+                self.end(bureau, entry, state)?;
                 return Ok(false);
             }
             // Our copy is gone and has not come to its end: fetch it again.
         }
         let profile = self.profile.clone();
         let Some(fetched) = inbound::fetch(self.connected()?, &profile, &entry, &folder)? else {
-            tracing::info!(bank = self.bank.key, "a file changed while it was fetched: again at the next look");
+            // It may have been written just now: again at the next look.
+            *self.contradictory.entry(entry).or_insert(0) += 1;
             return Ok(false);
         };
         bureau.store.note_fetched(self.bank.number, listed(&fetched.entry), fetched.sha256)?;
+        self.look_at_its_data_again(bureau, &fetched.entry)?;
         Ok(true)
     }
 
-    /// What becomes of a file at the bank once it is booked, or in quarantine: only if it still is the one that was
-    /// fetched.
-    fn put_away(&mut self, bureau: &mut Bureau, entry: Entry) -> Step<()> {
+    /// The digest whose end is the file's end: its own, or for a control file that of its data file. `None`: not fetched.
+    fn digest_that_counts(&self, bureau: &Bureau, entry: &Entry) -> Step<Option<[u8; 32]>> {
+        let conn = bureau.store.connection();
+        let own = lines::fetched(conn, self.bank.number, listed(entry))?;
+        let Some(data) = own.and_then(|_| self.data_file(bureau, entry)) else { return Ok(own) };
+        Ok(lines::newest_fetched(conn, self.bank.number, data.as_bytes())?.or(own))
+    }
+
+    /// A new control file for a data file that went to quarantine: the pair is to be judged again.
+    fn look_at_its_data_again(&mut self, bureau: &mut Bureau, control: &Entry) -> Step<()> {
+        let Some(data) = self.data_file(bureau, control) else { return Ok(()) };
+        let conn = bureau.store.connection();
+        let Some(sha256) = lines::newest_fetched(conn, self.bank.number, data.as_bytes())? else { return Ok(()) };
+        if matches!(files::ended(conn, &sha256)?, Some((FileState::Quarantined, _))) {
+            bureau.store.forget_fetched(self.bank.number, data.as_bytes())?;
+            self.done.retain(|entry| entry.name != data.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// The name of the data file that a control file belongs to.
+    fn data_file(&self, bureau: &Bureau, entry: &Entry) -> Option<String> {
+        let layout = bureau.layouts.get(&self.bank.number)?;
+        match self.kind(bureau, entry)? {
+            (FileKind::ReturnControl, name, part) => layout.sibling(name, FileKind::Return, part),
+            _ => None,
+        }
+    }
+
+    /// What a name says, if it is that of a return file or of its control file: kind, name and part.
+    fn kind<'e>(&self, bureau: &Bureau, entry: &'e Entry) -> Option<(FileKind, &'e str, Option<u8>)> {
+        let name = std::str::from_utf8(&entry.name).ok()?;
+        let (kind, parts) = bureau.layouts.get(&self.bank.number)?.recognise(name)?;
+        matches!(kind, FileKind::Return | FileKind::ReturnControl).then_some((kind, name, parts.part))
+    }
+
+    /// What becomes of a file at the bank that has come to its end with us. One that was not booked stays where it is: it
+    /// is the bank's to correct.
+    fn end(&mut self, bureau: &mut Bureau, entry: Entry, state: FileState) -> Step<()> {
         let profile = self.profile.clone();
-        if profile.after == After::Leave {
-            self.done.insert(entry, None);
+        if profile.after == After::Leave || state == FileState::Quarantined {
+            self.done.insert(entry);
             return Ok(());
         }
         let path = RemotePath::new(&profile.get, &entry.name);
@@ -260,14 +316,28 @@ impl Visitor {
             match put_one_away(self.connected()?, &profile, &name) {
                 Ok(()) | Err(Fault::Gone { .. }) => {}
                 Err(Fault::Refused { .. }) => {
-                    self.odd.insert(shown(&entry.name), STUCK);
-                    self.done.insert(entry, Some(STUCK));
+                    self.stuck.insert(entry.clone());
+                    self.done.insert(entry);
                     return Ok(());
                 }
                 Err(fault) => return Err(fault.into()),
             }
         }
-        Ok(bureau.store.forget_fetched(self.bank.number, listed(&entry))?)
+        Ok(bureau.store.note_gone(self.bank.number, listed(&entry))?)
+    }
+
+    /// What lies at the bank and is left alone: told whole after each visit, so that an alarm stands as long as its cause.
+    fn note_odd(&mut self, odd: &[(Entry, Odd)], more: bool) {
+        let left = odd.iter().map(|(entry, odd)| (entry, odd.words()));
+        let failed = self.contradictory.iter().filter(|(_, failed)| **failed >= CONTRADICTIONS);
+        let failed =
+            failed.map(|(entry, _)| (entry, "its bytes are not as many as the server says, or it cannot be read"));
+        let stuck = self.stuck.iter().map(|entry| (entry, "booked, but the bank lets us neither move nor delete it"));
+        let shown = left.chain(failed).chain(stuck).take(ODDITIES).map(|(entry, why)| (shown(&entry.name), why));
+        self.odd = shown.collect();
+        if more {
+            self.odd.insert("listing".to_owned(), "the folder has no end: only its first part is looked at");
+        }
     }
 }
 
@@ -296,8 +366,8 @@ fn shown(name: &[u8]) -> String {
 }
 
 /// Full jitter: anything up to a limit that doubles. Many couriers that failed together do not come back together.
-pub(super) fn jittered(failures: u32) -> Duration {
-    let limit = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_WAIT);
+pub(super) fn jittered(failures: u32, longest: Duration) -> Duration {
+    let limit = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest);
     let random = RandomState::new().build_hasher().finish();
     Duration::from_millis(random % (limit.as_millis() as u64 + 1))
 }

@@ -37,6 +37,8 @@ pub enum Odd {
     Name,
     /// It is larger than the profile allows.
     TooBig,
+    /// Its name is not that of a return file.
+    NoReturn,
 }
 
 impl Odd {
@@ -45,7 +47,8 @@ impl Odd {
         match self {
             Odd::NotAFile => "no regular file: left alone",
             Odd::Name => "a name with separators, control characters or beyond 200 bytes: left alone",
-            Odd::TooBig => "larger than max_bytes: left alone",
+            Odd::TooBig => "larger than max_mib: left alone",
+            Odd::NoReturn => "no name of a return file: left alone",
         }
     }
 }

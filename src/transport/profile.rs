@@ -49,6 +49,8 @@ pub struct Profile {
     pub timeout: Duration,
     /// The transfer of one file.
     pub deadline: Duration,
+    /// The longest pause between two attempts after failures.
+    pub longest_pause: Duration,
     /// Slower transfers are cut: bytes per second.
     pub least_bytes_per_s: u64,
     /// Bytes of one return file at most.

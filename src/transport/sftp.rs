@@ -70,9 +70,11 @@ impl SftpRemote {
                 let mut remote =
                     SftpRemote { sftp, session, leash, profile: profile.clone(), round_trip, is_dead: false };
                 let began = Instant::now();
-                // Any answer will do: it is the time that is asked for.
-                let _ = remote.call("ask where we are", |remote| remote.sftp.realpath(Path::new(".")));
-                remote.round_trip = began.elapsed();
+                match remote.call("ask where we are", |remote| remote.sftp.realpath(Path::new("."))) {
+                    // Any answer will do: it is the time that is asked for.
+                    Err(fault) if !fault.is_answer() => return Err(fault),
+                    _ => remote.round_trip = began.elapsed(),
+                }
                 Ok(remote)
             }
             Err((fault, session)) => {

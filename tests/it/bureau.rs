@@ -65,6 +65,25 @@ impl Bureau {
         fs::write(&path, text.replace(from, to)).unwrap();
     }
 
+    /// Has these banks in place of the usual three.
+    pub(crate) fn replace_banks(&self, banks: &str) {
+        let path = self.home().join("daikou.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("[[bank]]").unwrap();
+        let after = &rest[rest.find("\n[approvals]").unwrap()..];
+        fs::write(&path, format!("{before}{banks}{after}")).unwrap();
+    }
+
+    /// Puts further lines behind those of one bank.
+    pub(crate) fn add_to_bank(&self, key: &str, lines: &str) {
+        let path = self.home().join("daikou.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, bank) = text.split_once(&format!("key = \"{key}\"")).unwrap();
+        let end = bank.find("\n[[bank]]").or(bank.find("\n[approvals]")).unwrap();
+        let (bank, after) = bank.split_at(end);
+        fs::write(&path, format!("{before}key = \"{key}\"{bank}{lines}{after}")).unwrap();
+    }
+
     /// The roster as a table.
     pub(crate) fn roster(&self, banks: &[&str]) -> String {
         let mut text = "id_number,name,district,tier,bank,account\n".to_owned();

@@ -7,6 +7,8 @@ mod bank_sim;
 mod bureau;
 mod check;
 mod defects;
+#[cfg(feature = "bank-sim")]
+mod delivery;
 mod demo;
 mod docs;
 mod drops;
@@ -14,6 +16,8 @@ mod exchange;
 mod flow;
 mod layouts;
 mod lifecycles;
+#[cfg(feature = "bank-sim")]
+mod lines;
 mod running;
 mod sshd;
 mod tidy;

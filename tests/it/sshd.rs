@@ -15,6 +15,7 @@ pub(crate) struct Sshd {
     /// The private key that it lets in.
     pub(crate) key: PathBuf,
     folder: PathBuf,
+    home: PathBuf,
     server: Option<Child>,
 }
 
@@ -29,6 +30,11 @@ pub(crate) fn missing() -> Option<&'static str> {
 impl Sshd {
     /// Serves this machine's files to whoever has the key; clients begin in `home`.
     pub(crate) fn start(folder: &Path, home: &Path) -> Sshd {
+        Sshd::start_denying(folder, home, "")
+    }
+
+    /// The same, with requests that are denied (`-P`), until [`Sshd::deny`] says otherwise for new sessions.
+    pub(crate) fn start_denying(folder: &Path, home: &Path, denied: &str) -> Sshd {
         fs::create_dir_all(folder).unwrap();
         let (host, key) = (folder.join("host"), folder.join("client"));
         [&host, &key].into_iter().for_each(|path| make_key(path));
@@ -36,16 +42,41 @@ impl Sshd {
         let text = format!(
             "HostKey {}\nAuthorizedKeysFile {}\nListenAddress 127.0.0.1:{port}\nStrictModes no\nUsePAM no\nPidFile none\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 200\n\
-             LogLevel VERBOSE\nSubsystem sftp internal-sftp -d {}\n",
+             LogLevel VERBOSE\nSubsystem sftp {}\n",
             host.display(),
             key.with_extension("pub").display(),
-            home.display(),
+            folder.join("sftp").display(),
         );
         fs::write(folder.join("sshd_config"), text).unwrap();
         fs::create_dir_all("/run/sshd").unwrap();
-        let mut sshd = Sshd { port, key, folder: folder.to_owned(), server: None };
+        let mut sshd = Sshd { port, key, folder: folder.to_owned(), home: home.to_owned(), server: None };
+        sshd.deny(denied);
         sshd.restart();
         sshd
+    }
+
+    /// These requests are denied from now on: sessions that run are ended, as by an operator who restarts the server.
+    pub(crate) fn deny(&self, requests: &str) {
+        let script = self.folder.join("sftp");
+        let denied = if requests.is_empty() { String::new() } else { format!("-P {requests}") };
+        let home = self.home.display();
+        fs::write(&script, format!("#!/bin/sh\nexec /usr/lib/openssh/sftp-server -d {home} {denied}\n")).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        self.end_sessions();
+    }
+
+    /// Ends our own sessions and no others: they have our folder on their command line.
+    fn end_sessions(&self) {
+        let ours = format!("-d\0{}\0", self.home.display());
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = process.file_name().to_string_lossy().parse::<i32>() else { continue };
+            let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let is_ours = String::from_utf8_lossy(&command).contains(&ours);
+            if let (true, Some(pid)) = (is_ours, rustix::process::Pid::from_raw(pid)) {
+                // It may have ended by itself.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
     }
 
     /// Starts it again where it was stopped.

@@ -1,6 +1,7 @@
 //! Batches and drop files as wholes: who approved them, what came of them.
 
 use super::{BATCH, BATCH_SQL, Lookup, batch_facts, exceptions};
+use crate::domain::delivery::Stage;
 use crate::domain::ids::BatchNumber;
 use crate::store::facts::{Fact, Facts, day, flag, hex, money, number, or_none, sender, text, text_of, word};
 use crate::store::{FileState, Result, apply, book, words};
@@ -27,7 +28,22 @@ pub fn batch(conn: &Connection, number_of_it: BatchNumber, lookup: &Lookup<'_>) 
         Ok(vec![number(row, 0)?, text(row, 1)?, number(row, 2)?, flag(row, 3)?, day(row, 4)?])
     })?;
     let opened = exceptions(conn, "x.instruction BETWEEN ?1 AND ?2", (first, last))?;
-    Ok(Some(vec![head, approvals(conn, &number_of_it.to_string())?, states, parts, opened]))
+    let asked = approvals(conn, &number_of_it.to_string())?;
+    Ok(Some(vec![head, asked, deliveries(conn, id)?, states, parts, opened]))
+}
+
+/// How far the files of a batch have come, and what shows it.
+fn deliveries(conn: &Connection, batch: i64) -> Result<Facts> {
+    let mut facts = Facts::new("deliveries", &["content", "stage", "evidence"]);
+    let sql = "SELECT part, stage, evidence FROM delivery WHERE batch = ?1 ORDER BY part";
+    facts.read(conn, sql, [batch], |row| {
+        Ok(vec![
+            word(row, 0, |part| ["data", "control"][part as usize])?,
+            word(row, 1, |stage| Stage::ALL[stage as usize].1)?,
+            text(row, 2)?,
+        ])
+    })?;
+    Ok(facts)
 }
 
 /// Who asked for something, and who said yes (R21).

@@ -314,6 +314,7 @@ CREATE TABLE fetched (                      -- files of banks' own servers, by w
     size   INTEGER NOT NULL,
     mtime  INTEGER NOT NULL,                -- seconds since 1970, by the bank's clock
     sha256 BLOB    NOT NULL,
+    gone   INTEGER NOT NULL,                -- 1: we deleted or moved it; what is said alike now is another file
     PRIMARY KEY (bank, name, size, mtime)
 ) STRICT, WITHOUT ROWID;
 
@@ -321,7 +322,8 @@ CREATE TABLE line (                         -- connections to banks' own servers
     bank     INTEGER PRIMARY KEY,
     failures INTEGER NOT NULL,
     retry_at INTEGER NOT NULL,              -- seconds since 1970: not before
-    blocked  TEXT    NOT NULL,              -- why a person must look first; empty: nobody must
+    blocked  INTEGER NOT NULL,              -- 1: a person must look first
+    trouble  TEXT    NOT NULL,              -- what happened the last time
     profile  BLOB    NOT NULL               -- digest of the profile that failed: another one is tried at once
 ) STRICT;
 

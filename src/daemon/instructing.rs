@@ -25,7 +25,7 @@ use crate::pipeline::planning::{NotAsked, may_ask, remove};
 use crate::store::approvals::Approval;
 use crate::store::book::Whom;
 use crate::store::{Applied, NewBatch, NewInstruction, ZeroRow, batches, book, files};
-use crate::transport::folder::spool_bytes;
+use crate::transport::behind::Making;
 use crate::transport::place;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -405,16 +405,16 @@ fn render(
         person: &row.person,
         amount: row.terms.own(),
     });
-    let mut bytes = Vec::new();
-    let written = write_request(layout, &envelope, rows, &mut bytes).map_err(|error| unwritable(batch, &error))?;
+    let state = &bureau.config.state;
+    let mut making = Making::begin(&state.join("spool"))?;
+    let written = write_request(layout, &envelope, rows, &mut making).map_err(|error| unwritable(batch, &error))?;
     let file = file_name(layout, FileKind::Request, bank.header.get("agency"), batch)?;
     let control = request_control(layout, &envelope, &file, &written).map_err(|error| unwritable(batch, &error))?;
     let control = match control {
         Some(bytes) => Some((file_name(layout, FileKind::RequestControl, bank.header.get("agency"), batch)?, bytes)),
         None => None,
     };
-    let state = &bureau.config.state;
-    let spooled = spool_bytes(&bytes, &state.join("spool"))?;
+    let spooled = making.finish()?;
     place::archive(&spooled, state, order.today(), OsStr::new(&file))?;
     let new = NewBatch {
         number: batch,

@@ -211,7 +211,7 @@ pub fn withdraw_if_late(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -
 }
 
 /// The bank's cutoff of the debit date has passed, by the bank's own clock.
-fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> {
+pub fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> {
     let Some(number) = batch.bank else { return Ok(false) };
     let bank = bureau.bank(number)?;
     let ahead = i64::from(bank.utc_offset_min - SHANGHAI_MIN);

@@ -1,7 +1,7 @@
 //! Takes a bank's return file: the flow of `pipeline`, one read before it and one write after it, stretch by stretch.
 
 use crate::daemon::bureau::{Order, Step};
-use crate::daemon::intake::{Ended, Given, Taking};
+use crate::daemon::intake::{Control, Ended, Given, Taking};
 use crate::daemon::releasing::delivery_exception;
 use crate::domain::exception::Class;
 use crate::domain::ids::BatchNumber;
@@ -22,7 +22,9 @@ use crate::store::{Applied, book, files};
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
+
+/// Bytes read at once: they stay in the processor's cache until they are decoded.
+const SLICE: usize = 1 << 18;
 
 /// Rows of one transaction, and the widest stretch of a batch that one may span.
 const STRETCH_ROWS: usize = 50_000;
@@ -60,10 +62,10 @@ fn read(taking: &Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -
         Some(control) => decode(layout, FileKind::ReturnControl, &control.bytes, None, &mut |_| {}),
         None => None,
     };
-    let algorithm = control.as_ref().and_then(Decoded::asked_digest);
+    let algorithm = asked_digest(layout, given.control.as_ref());
     // Without a batch no row is ours, but whether the file is whole can still be seen.
     let number = stored.as_ref().map_or(BatchNumber::from_value(0), |(_, batch)| batch.number);
-    let Some((mut file, mut decoded)) = read_rows(layout, number, algorithm, &given.path)? else {
+    let Some((mut file, mut decoded)) = read_rows(layout, number, algorithm, given)? else {
         return quarantined(vec![wrong_name(&given.name)]);
     };
     if let Some(control) = &control {
@@ -87,23 +89,42 @@ fn read(taking: &Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -
     quarantined(findings)
 }
 
+/// The digest that a control file asks for.
+pub fn asked_digest(layout: &Layout, control: Option<&Control>) -> Option<Algorithm> {
+    let decoded = decode(layout, FileKind::ReturnControl, &control?.bytes, None, &mut |_| {})?;
+    decoded.asked_digest()
+}
+
 /// Reads the private copy slice by slice: memory grows with the rows, never with the bytes.
 fn read_rows<'l>(
     layout: &'l Layout,
     batch: BatchNumber,
-    digest: Option<Algorithm>,
-    path: &Path,
+    algorithm: Option<Algorithm>,
+    given: &Given,
 ) -> Step<Option<(ReturnFile, Decoded<'l>)>> {
-    let Some(mut reader) = ReturnReader::new(layout, batch, digest) else { return Ok(None) };
-    let failed = |source| crate::transport::Error::io(path, "read", source);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut slice = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut slice).map_err(failed)?;
-        if read == 0 {
-            return Ok(Some(reader.finish()));
+    let Some(inline) = ReturnReader::new(layout, batch, algorithm) else { return Ok(None) };
+    let Some(aside) = &given.digest else { return feed(inline, given).map(|reader| Some(reader.finish())) };
+    let reader = feed(inline.digest_elsewhere(), given)?;
+    match reader.digest_end() {
+        None => Ok(Some(reader.finish())),
+        Some(end) if end == aside.end_of_range() => Ok(Some(reader.finish_with(Some(aside.digest())))),
+        // Something stands behind the trailer: the digest is over other bytes than was foreseen.
+        Some(_) => {
+            let inline = ReturnReader::new(layout, batch, algorithm).expect("it could be made before");
+            feed(inline, given).map(|reader| Some(reader.finish()))
         }
-        reader.feed(&slice[..read]);
+    }
+}
+
+fn feed<'l>(mut reader: ReturnReader<'l>, given: &Given) -> Step<ReturnReader<'l>> {
+    let failed = |source| crate::transport::Error::io(&given.path, "read", source);
+    let mut file = File::open(&given.path).map_err(failed)?;
+    let mut slice = vec![0; SLICE.min(given.size as usize + 1)];
+    loop {
+        match file.read(&mut slice).map_err(failed)? {
+            0 => return Ok(reader),
+            read => reader.feed(&slice[..read]),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::config::Bank;
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, fetched_path};
 use crate::daemon::delivering::{SendReport, Way, deliver_batch};
+use crate::daemon::receipts::Sender;
 use crate::daemon::releasing::withdraw_if_late;
 use crate::domain::ids::BatchNumber;
 use crate::domain::instruction::BatchState;
@@ -245,7 +246,7 @@ impl Visitor {
             if folder.join(OsStr::from_bytes(&entry.name)).exists() {
                 return Ok(false);
             }
-            if let Some((state, _)) = files::ended(bureau.store.connection(), &sha256)? {
+            if let Some(state) = self.ended(bureau, &sha256)? {
                 self.end(bureau, entry, state)?;
                 return Ok(false);
             }
@@ -275,11 +276,17 @@ impl Visitor {
         let Some(data) = self.data_file(bureau, control) else { return Ok(()) };
         let conn = bureau.store.connection();
         let Some(sha256) = lines::newest_fetched(conn, self.bank.number, data.as_bytes())? else { return Ok(()) };
-        if matches!(files::ended(conn, &sha256)?, Some((FileState::Quarantined, _))) {
+        if self.ended(bureau, &sha256)? == Some(FileState::Quarantined) {
             bureau.store.forget_fetched(self.bank.number, data.as_bytes())?;
             self.done.retain(|entry| entry.name != data.as_bytes());
         }
         Ok(())
+    }
+
+    /// The final state of a file of this bank with these bytes, if it has one.
+    fn ended(&self, bureau: &Bureau, sha256: &[u8; 32]) -> Step<Option<FileState>> {
+        let sender = Sender::Bank(self.bank.number, self.bank.key.clone()).text();
+        Ok(files::ended_from(bureau.store.connection(), &sender, sha256)?)
     }
 
     /// The name of the data file that a control file belongs to.
@@ -306,24 +313,31 @@ impl Visitor {
             self.done.insert(entry);
             return Ok(());
         }
-        let path = RemotePath::new(&profile.get, &entry.name);
-        if inbound::look_again(self.connected()?, &profile, &path, &entry)?.as_ref() != Some(&entry) {
+        if !self.is_there(&entry)? {
             return Ok(());
         }
         let mut names = vec![entry.name.clone()];
         names.extend(profile.marker.iter().map(|marker| [&entry.name, marker.as_bytes()].concat()));
         for name in names {
             match put_one_away(self.connected()?, &profile, &name) {
-                Ok(()) | Err(Fault::Gone { .. }) => {}
-                Err(Fault::Refused { .. }) => {
-                    self.stuck.insert(entry.clone());
-                    self.done.insert(entry);
-                    return Ok(());
-                }
+                Ok(()) | Err(Fault::Gone { .. } | Fault::Refused { .. }) => {}
                 Err(fault) => return Err(fault.into()),
             }
         }
+        // Servers say "nothing there" of a missing folder too.
+        if self.is_there(&entry)? {
+            self.stuck.insert(entry.clone());
+            self.done.insert(entry);
+            return Ok(());
+        }
         Ok(bureau.store.note_gone(self.bank.number, listed(&entry))?)
+    }
+
+    /// Whether it still is the file that was listed.
+    fn is_there(&mut self, entry: &Entry) -> Step<bool> {
+        let profile = self.profile.clone();
+        let path = RemotePath::new(&profile.get, &entry.name);
+        Ok(inbound::look_again(self.connected()?, &profile, &path, entry)?.as_ref() == Some(entry))
     }
 
     /// What lies at the bank and is left alone: told whole after each visit, so that an alarm stands as long as its cause.

@@ -123,6 +123,15 @@ impl<'l> Decoder<'l> {
         self.carry.extend_from_slice(bytes);
     }
 
+    /// Where the bytes end that the file's own digest is over: known once all bytes were fed, `None` where its trailer
+    /// is missing.
+    pub fn digest_end(&self) -> Option<u64> {
+        match self.file.record(RecordKind::Trailer) {
+            Some(_) => self.trailer.as_ref().map(|trailer| trailer.offset),
+            None => Some(self.offset + self.carry.len() as u64),
+        }
+    }
+
     /// The file ended; its digest is the one computed here.
     pub fn finish(self) -> Decoded<'l> {
         self.finish_with(None)

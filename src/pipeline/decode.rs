@@ -36,9 +36,24 @@ impl<'l> ReturnReader<'l> {
         self.decoder.feed(bytes, &mut |record| rows.take(record));
     }
 
+    /// Leaves the digest to the caller: see [`ReturnReader::finish_with`].
+    pub fn digest_elsewhere(self) -> ReturnReader<'l> {
+        ReturnReader { decoder: self.decoder.digest_elsewhere(), ..self }
+    }
+
+    /// See [`Decoder::digest_end`].
+    pub fn digest_end(&self) -> Option<u64> {
+        self.decoder.digest_end()
+    }
+
     /// What the whole file says; the decoded envelope says whether it is sound.
     pub fn finish(self) -> (ReturnFile, Decoded<'l>) {
-        let decoded = self.decoder.finish();
+        self.finish_with(None)
+    }
+
+    /// The same, with the digest that was computed elsewhere.
+    pub fn finish_with(self, digest: Option<String>) -> (ReturnFile, Decoded<'l>) {
+        let decoded = self.decoder.finish_with(digest);
         let mut file = self.rows.file;
         file.answer = Some(decoded.file_answer());
         file.file_code = decoded.value(Role::FileCode).unwrap_or_default();

@@ -97,6 +97,15 @@ pub fn ended(conn: &Connection, sha256: &[u8; 32]) -> Result<Option<(FileState, 
     Ok(found.optional()?.map(|(state, archived)| (FileState::ALL[usize::from(state)].0, archived)))
 }
 
+/// How the newest file of these bytes from this sender ended, quarantine included.
+pub fn ended_from(conn: &Connection, sender: &str, sha256: &[u8; 32]) -> Result<Option<FileState>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state FROM file WHERE sha256 = ?1 AND sender = ?2 AND state IN (2, 3, 4) ORDER BY id DESC LIMIT 1",
+    )?;
+    let found = statement.query_row((&sha256[..], sender), |row| row.get::<_, u8>(0)).optional()?;
+    Ok(found.map(|state| FileState::ALL[usize::from(state)].0))
+}
+
 /// Digest of the newest processed roster, or of the list version in force in a scope: what a repeat is held against.
 pub fn roster_in_force(conn: &Connection) -> Result<Option<[u8; 32]>> {
     let mut statement = conn

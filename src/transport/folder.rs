@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::{CHUNK_BYTES, Digest, Error, create_new, escaped, hex, make_folder, sync_folder, write_new};
+use super::{CHUNK_BYTES, Digest, Error, create_new, escaped, hex, make_folder, sync_folder};
 
 /// One name in a drop folder, as it was when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,10 +183,21 @@ impl Folder {
     /// Moving it would not do: a client's open handle goes on writing into a moved file. [`Error::Changed`] if the
     /// source is not to the last bit of its inode what the scan saw, before and after the copy; at most `limit` bytes.
     pub fn spool(&self, candidate: &Candidate, spool: &Path, limit: u64) -> Result<Spooled, Error> {
+        self.spool_and_tell(candidate, spool, limit, &mut |_| {})
+    }
+
+    /// The same; `tell` is given all bytes in their order while they are copied.
+    pub fn spool_and_tell(
+        &self,
+        candidate: &Candidate,
+        spool: &Path,
+        limit: u64,
+        tell: &mut dyn FnMut(&[u8]),
+    ) -> Result<Spooled, Error> {
         let mut source = self.open_safely(candidate, limit)?;
         make_folder(spool)?;
         let part = part_path(spool);
-        let copied = self.copy(candidate, &mut source, &part).and_then(|sha256| {
+        let copied = self.copy(candidate, &mut source, &part, tell).and_then(|sha256| {
             let path = spool.join(hex(&sha256));
             fs::rename(&part, &path).map_err(|source| Error::io(&path, "rename the copy", source))?;
             sync_folder(spool)?;
@@ -249,7 +260,13 @@ impl Folder {
     }
 
     /// Copies exactly the candidate's size, then looks at the source once more.
-    fn copy(&self, candidate: &Candidate, source: &mut File, part: &Path) -> Result<Digest, Error> {
+    fn copy(
+        &self,
+        candidate: &Candidate,
+        source: &mut File,
+        part: &Path,
+        tell: &mut dyn FnMut(&[u8]),
+    ) -> Result<Digest, Error> {
         let from = self.path.join(&candidate.name);
         let mut copy = create_new(part, 0o600)?;
         let mut hasher = Sha256::new();
@@ -263,6 +280,7 @@ impl Folder {
                 break;
             }
             size += count as u64;
+            tell(&buffer[..count]);
             hasher.update(&buffer[..count]);
             copy.write_all(&buffer[..count]).map_err(|source| Error::io(part, "write the copy", source))?;
         }
@@ -273,18 +291,6 @@ impl Folder {
         copy.sync_all().map_err(|source| Error::not_durable(part, source))?;
         Ok(hasher.finalize().into())
     }
-}
-
-/// Puts bytes of our own making into the spool, so that what goes out is archived by the same way as what comes in.
-pub fn spool_bytes(bytes: &[u8], spool: &Path) -> Result<Spooled, Error> {
-    make_folder(spool)?;
-    let part = part_path(spool);
-    let sha256 = super::sha256(bytes);
-    let path = spool.join(hex(&sha256));
-    write_new(&part, 0o600, bytes)?;
-    fs::rename(&part, &path).map_err(|source| Error::io(&path, "rename the copy", source))?;
-    sync_folder(spool)?;
-    Ok(Spooled { path, sha256, size: bytes.len() as u64 })
 }
 
 /// Removes halves of copies that a crash left, once they are a day old: a younger one may be a command's at work.
@@ -321,7 +327,7 @@ fn wait_out_the_tick(candidate: &Candidate) {
 }
 
 /// A name for a copy in the making that no living process uses.
-fn part_path(spool: &Path) -> PathBuf {
+pub(super) fn part_path(spool: &Path) -> PathBuf {
     static COPIES: AtomicU64 = AtomicU64::new(0);
     let copy = COPIES.fetch_add(1, Ordering::Relaxed);
     spool.join(format!("{}-{copy}.part", std::process::id()))

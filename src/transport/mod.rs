@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags};
 use sha2::{Digest as _, Sha256};
 
+pub mod behind;
 pub mod folder;
 pub mod inbound;
 pub mod local;

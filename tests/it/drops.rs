@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use daikou::domain::calendar::Date;
-use daikou::transport::folder::{Candidate, Folder, Kind, Removal, Spooled, spool_bytes, sweep_parts};
+use daikou::transport::behind::Making;
+use daikou::transport::folder::{Candidate, Folder, Kind, Removal, Spooled, sweep_parts};
 use daikou::transport::place::{Published, archive, publish, quarantine, sanitised};
 use daikou::transport::{Error, sha256};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -19,6 +20,12 @@ use tempfile::TempDir;
 
 const LIMIT: u64 = 1 << 20;
 const DATE: Date = Date::constant(2018, 7, 5);
+
+fn spool_bytes(bytes: &[u8], spool: &Path) -> Result<Spooled, Error> {
+    let mut making = Making::begin(spool)?;
+    making.write_all(bytes).unwrap();
+    making.finish()
+}
 
 /// A drop folder `in`, an `out` beside it, and a state folder.
 struct Drops {

@@ -118,47 +118,23 @@ impl Visitor {
         visited
     }
 
-    /// Delivers what is on its way, and what may leave. A file that the server refuses does not hold up the others.
-    pub fn deliver(
-        &mut self,
-        bureau: &mut Bureau,
-        cleared: &BTreeSet<BatchNumber>,
-        order: &dyn Fn() -> Order,
-    ) -> Step<Vec<SendReport>> {
-        let profile = self.profile.clone();
-        let mut reports = Vec::new();
-        for batch in self.leaving(bureau, cleared)? {
-            let order = order();
-            if let Some(report) = withdraw_if_late(bureau, &batch, &order)? {
-                reports.push(report);
-                continue;
-            }
-            let remote = self.connected()?;
-            match deliver_batch(bureau, &batch, &mut Way::over(remote, &profile), &order) {
-                Ok(report) => {
-                    let (number, state) = (batch.number.to_string(), report.state.word());
-                    tracing::info!(batch = number, state, "batch {number} {state}");
-                    self.refused.remove(&batch.number);
-                    reports.push(report);
-                }
-                Err(error @ StepError::Refused(_)) => self.refuse(batch.number, error),
-                Err(StepError::Remote(fault)) if fault.is_answer() => {
-                    self.refuse(batch.number, StepError::Remote(fault));
-                }
-                Err(error) => return Err(error),
-            }
+    /// Delivers one batch that is `sending` or may leave, unless it is too late for it.
+    pub fn deliver(&mut self, bureau: &mut Bureau, batch: &BatchLine, order: &Order) -> Step<SendReport> {
+        if let Some(report) = withdraw_if_late(bureau, batch, order)? {
+            return Ok(report);
         }
-        Ok(reports)
+        let profile = self.profile.clone();
+        let mut way = Way::over(self.connected()?, &profile);
+        let delivered = deliver_batch(bureau, batch, &mut way, order);
+        if matches!(&delivered, Err(StepError::Remote(fault)) if !fault.is_answer()) {
+            self.remote = None;
+        }
+        delivered
     }
 
     /// Batches that the bank's server refuses, and why.
     pub fn refused(&self) -> impl Iterator<Item = (BatchNumber, &StepError)> {
         self.refused.iter().map(|(batch, refused)| (*batch, &refused.why))
-    }
-
-    /// Why the first of the refused batches was refused, for a caller who does not come back.
-    pub fn into_refusal(self) -> Option<StepError> {
-        self.refused.into_values().next().map(|refused| refused.why)
     }
 
     /// What lies in the bank's folder and is left alone; names are shown by their digest.
@@ -179,9 +155,32 @@ impl Visitor {
     }
 
     fn go(&mut self, bureau: &mut Bureau, cleared: &BTreeSet<BatchNumber>, order: &dyn Fn() -> Order) -> Step<Visited> {
-        let sent = self.deliver(bureau, cleared, order)?;
+        let sent = self.deliver_all(bureau, cleared, order)?;
         let fetched = self.fetch(bureau)?;
         Ok(Visited { sent, fetched })
+    }
+
+    /// Delivers what is on its way, and what may leave. A file that the server refuses does not hold up the others.
+    fn deliver_all(
+        &mut self,
+        bureau: &mut Bureau,
+        cleared: &BTreeSet<BatchNumber>,
+        order: &dyn Fn() -> Order,
+    ) -> Step<Vec<SendReport>> {
+        let mut reports = Vec::new();
+        for batch in self.leaving(bureau, cleared)? {
+            match self.deliver(bureau, &batch, &order()) {
+                Ok(report) => {
+                    let (number, state) = (batch.number.to_string(), report.state.word());
+                    tracing::info!(batch = number, state, "batch {number} {state}");
+                    self.refused.remove(&batch.number);
+                    reports.push(report);
+                }
+                Err(error) if is_answer(&error) => self.refuse(batch.number, error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(reports)
     }
 
     /// The connection, made where there is none.
@@ -352,6 +351,15 @@ impl Visitor {
         if more {
             self.odd.insert("listing".to_owned(), "the folder has no end: only its first part is looked at");
         }
+    }
+}
+
+/// The batch does not go, and the line is none the worse for it.
+fn is_answer(error: &StepError) -> bool {
+    match error {
+        StepError::Refused(_) => true,
+        StepError::Remote(fault) => fault.is_answer(),
+        _ => false,
     }
 }
 

@@ -21,6 +21,7 @@ pub mod planning;
 pub mod post;
 pub mod resolving;
 pub mod validate;
+pub mod ways;
 
 use crate::domain::calendar::Date;
 use crate::domain::instruction::BatchEvent;

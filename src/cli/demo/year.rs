@@ -164,7 +164,7 @@ impl Year<'_> {
         let report = instruct(&mut self.played.bureau, &request, &order(day))?;
         let asked: u64 =
             report.batches.iter().filter(|batch| batch.bank != "zero").map(|batch| batch.instructions).sum();
-        send(&mut self.played.bureau, Reach::DropTree, &order(day))?;
+        send(&mut self.played.bureau, Reach::DropTree, &order(day))?.complete()?;
         self.say(day, &format!("第 {} 轮扣款：{} 笔，{} 个批次", round + 1, asked, report.batches.len()));
         let answered_on = self.working_day_after(day, 2)?;
         for (bank, place) in banks.iter_mut().zip(0..) {

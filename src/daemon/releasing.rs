@@ -4,6 +4,7 @@ use crate::config::SHANGHAI_MIN;
 use crate::daemon::approvals::{Request, batch_of, void};
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, no_policy, refuse};
 use crate::daemon::delivering::{SendReport, Way, deliver_batch};
+use crate::daemon::visiting::Visitor;
 use crate::domain::calendar::{DateTime, minutes_before};
 use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, InstructionNumber};
@@ -19,11 +20,11 @@ use crate::store::approvals::Approval;
 use crate::store::{Txn, batches, book};
 use crate::transport::local::LocalRemote;
 use crate::transport::place::sanitised;
-use crate::transport::sftp::SftpRemote;
-use crate::transport::watchdog::Watchdog;
 use crate::transport::{self, hex};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The request to release a batch, bound to the digest of its bytes.
 pub fn release_request(batch: BatchNumber, sha256: [u8; 32]) -> Request {
@@ -199,6 +200,7 @@ impl Sendings {
 pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Sendings> {
     let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
     let mut sendings = Sendings::default();
+    let mut visitors = BTreeMap::new();
     for batch in &waiting {
         let Some(number) = batch.bank else { continue };
         let bank = bureau.config.bank(number);
@@ -207,7 +209,7 @@ pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Sendings> 
             continue;
         }
         let bank = bank.map_or_else(|| number.0.to_string(), |bank| bank.key.clone());
-        match send_one(bureau, batch, number, order) {
+        match send_one(bureau, batch, number, &mut visitors, order) {
             Ok(report) => sendings.reports.push(report),
             Err(error) => {
                 let is_fatal = error.is_fatal();
@@ -222,22 +224,29 @@ pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Sendings> 
     Ok(sendings)
 }
 
-fn send_one(bureau: &mut Bureau, batch: &BatchLine, number: BankNumber, order: &Order) -> Step<SendReport> {
+fn send_one(
+    bureau: &mut Bureau,
+    batch: &BatchLine,
+    number: BankNumber,
+    visitors: &mut BTreeMap<BankNumber, Visitor>,
+    order: &Order,
+) -> Step<SendReport> {
+    let bank = bureau.bank(number)?;
+    if !visitors.contains_key(&number)
+        && let Some(visitor) = Visitor::new(bank, Arc::default())
+    {
+        visitors.insert(number, visitor);
+    }
+    if let Some(visitor) = visitors.get_mut(&number) {
+        return visitor.deliver(bureau, batch, order);
+    }
+    let out = bureau.bank_out(&bank.key);
     if let Some(report) = withdraw_if_late(bureau, batch, order)? {
         return Ok(report);
     }
-    let bank = bureau.bank(number)?;
-    match bank.sftp.clone() {
-        None => {
-            // A folder that is missing is no doubt about delivery: nothing is begun.
-            let mut remote = LocalRemote::open(&bureau.bank_out(&bank.key))?;
-            deliver_batch(bureau, batch, &mut Way::local(&mut remote), order)
-        }
-        Some(profile) => {
-            let mut remote = SftpRemote::connect(&profile, &Watchdog::default())?;
-            deliver_batch(bureau, batch, &mut Way::over(&mut remote, &profile), order)
-        }
-    }
+    // A folder that is missing is no doubt about delivery: nothing is begun.
+    let mut remote = LocalRemote::open(&out)?;
+    deliver_batch(bureau, batch, &mut Way::local(&mut remote), order)
 }
 
 /// A batch that has not begun to leave and is too late for its debit date is cancelled, and drafted again by the next

@@ -108,7 +108,7 @@ struct Planned {
     amount: Money,
 }
 
-fn encode(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
+pub(crate) fn encode(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
     let plan = plan_of(&year.layout, &year.request);
     let (target, copy) = (year.dir.join("encoded"), year.dir.join("copied"));
     let request = year.request.display();
@@ -159,7 +159,8 @@ fn encode_to(layout: &Layout, plan: &[Planned], target: &Path) -> Duration {
         }
         encoder.finish(&"0".repeat(64), &mut buffer).expect("the totals are those of the rows");
         file.write_all(&buffer).expect("room on the disk");
-        file.finish().expect("room on the disk");
+        let (file, _) = file.finish().expect("room on the disk");
+        file.sync_all().expect("room on the disk");
     };
     time(work).0
 }

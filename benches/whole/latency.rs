@@ -25,12 +25,12 @@ pub(crate) fn run(dir: &Path, figures: &mut Vec<Figure>) {
 }
 
 /// What taking the file wrote: table by table, row by row.
-struct Written {
+pub(crate) struct Written {
     tables: Vec<(&'static str, Vec<Vec<Value>>)>,
 }
 
 impl Written {
-    fn of(year: &Year) -> Written {
+    pub(crate) fn of(year: &Year) -> Written {
         let store = store(&store_path(&year.dir.join("state")));
         let read = |table: &'static str| {
             let mut statement = store.connection().prepare(&format!("SELECT * FROM {table}")).expect("a table");
@@ -42,7 +42,7 @@ impl Written {
     }
 
     /// The same rows by anybody's first program: prepared statements, one transaction, one row at a time.
-    fn write_bare(&self, year: &Year) -> Duration {
+    pub(crate) fn write_bare(&self, year: &Year) -> Duration {
         let path = year.rewind();
         let mut conn = Connection::open(path).expect("a store");
         conn.pragma_update(None, "synchronous", "FULL").expect("a pragma");

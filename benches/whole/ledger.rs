@@ -1,7 +1,7 @@
 //! Posting: a million returns, matched, checked, posted and durable, beside `sqlite3 .import` of as many bare rows.
 
 use crate::bureau::{BANK, Year, open, order, store, take, take_answer};
-use crate::measure::{Figure, Reach, Scale, in_turns, memory, memory_of, shell, time};
+use crate::measure::{Figure, Reach, Scale, in_turns, median, memory, memory_of, shell, time};
 use daikou::daemon::receipts::Sender;
 use daikou::format::layout::{FileKind, Layout};
 use daikou::format::names::NameParts;
@@ -39,14 +39,14 @@ pub(crate) fn run(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
     figures.push(Figure::of("… shuffled / sorted", mixed, Some(post), Reach::Ratio(1_050)));
     figures.push(Figure::of("… durable every 10,000 / in one transaction", often, Some(once), Reach::Ratio(1_150)));
     figures.push(Figure::of("whole, from the drop to durable / posting alone", whole, Some(post), Reach::Ratio(1_500)));
-    steps(year, &sorted, figures);
+    steps(year, Scale { rounds: 3, ..scale }, figures);
     year.rewind();
     let peak = memory_of(&["take", &year.dir.display().to_string(), &year.answer.display().to_string()]);
     figures.push(Figure::memory("whole, memory above start", peak, Reach::MiB(128)));
 }
 
 /// The answer as rows.
-fn read(year: &Year, path: &Path) -> ReturnFile {
+pub(crate) fn read(year: &Year, path: &Path) -> ReturnFile {
     let mut reader = ReturnReader::new(&year.layout, batch(year).1.number, None).expect("a layout with returns");
     reader.feed(&fs::read(path).expect("the answer"));
     reader.finish().0
@@ -65,7 +65,7 @@ fn request_name(layout: &Layout, answer: &Path) -> String {
 }
 
 /// Match, book, settle, apply: as the daemon does it, in stretches of so many rows.
-fn post_all(year: &Year, file: &ReturnFile, stretch: usize) -> Duration {
+pub(crate) fn post_all(year: &Year, file: &ReturnFile, stretch: usize) -> Duration {
     let path = year.rewind();
     let (id, _) = batch(year);
     let (mut file, mut store) = (file.clone(), store(&path));
@@ -100,15 +100,18 @@ fn settled(store: &Store, id: i64, file: &ReturnFile, rows: &[Row]) -> Settled {
 }
 
 fn read_book(store: &Store, id: i64, file: &ReturnFile, rows: &[Row]) -> BatchBook {
-    let (conn, today) = (store.connection(), order().today());
-    let line = book::batch(conn, file.batch.expect("a batch")).expect("a store").expect("the batch").1;
+    let today = order().today();
     let range = (rows[0].sequence, rows[rows.len() - 1].sequence);
     let mut answers = rows.iter().peekable();
     let needs = |batch: &BatchLine, sequence: u32, line: &Line| {
         let row = answers.next_if(|row| row.sequence == sequence);
         row.is_some_and(|row| !post::is_plain(batch, line, row, file.outcome(row), today))
     };
-    book::batch_book(conn, id, line, range, needs).expect("a store")
+    let read = store.read(|conn| {
+        let line = book::batch(conn, file.batch.expect("a batch"))?.expect("the batch").1;
+        book::batch_book(conn, id, line, range, needs)
+    });
+    read.expect("a store")
 }
 
 fn close(store: &Store, id: i64, file: &ReturnFile, changes: &mut Changeset) {
@@ -119,28 +122,35 @@ fn close(store: &Store, id: i64, file: &ReturnFile, changes: &mut Changeset) {
 }
 
 /// Where the time of one posting goes; the parts of `apply` each alone on a store of its own.
-fn steps(year: &Year, file: &ReturnFile, figures: &mut Vec<Figure>) {
-    let mut file = file.clone();
+pub(crate) fn steps(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
+    let mut file = read(year, &year.answer);
     let (matching, matched) = time(|| match_rows(&mut file, u32::MAX));
     figures.push(Figure::of("  match", matching, None, Reach::Nothing));
-    let all = |changes: Changeset| changes;
-    let [book, settle, apply] = walk(year, &file, &matched, all);
-    for (what, time) in [("  book", book), ("  settle", settle), ("  apply", apply)] {
-        figures.push(Figure::of(what, time, None, Reach::Nothing));
-    }
     type Part = (&'static str, fn(Changeset) -> Changeset);
-    let parts: [Part; 3] = [
+    let parts: [Part; 4] = [
+        ("  apply", |changes| changes),
         ("    postings and entries", |changes| Changeset { postings: changes.postings, ..Changeset::default() }),
-        ("    answers", |changes| Changeset { answers: changes.answers, ..Changeset::default() }),
+        ("    answers", |changes| Changeset { answers: changes.answers, texts: changes.texts, ..Changeset::default() }),
         ("    states", |changes| Changeset { instructions: changes.instructions, ..Changeset::default() }),
     ];
     for (what, part) in parts {
-        figures.push(Figure::of(what, walk(year, &file, &matched, part)[2], None, Reach::Nothing));
+        let walks: Vec<[Duration; 3]> = (0..scale.rounds).map(|_| walk(year, &file, &matched, part)).collect();
+        let step = |step: usize| median(walks.iter().map(|spent| spent[step]).collect());
+        if what == "  apply" {
+            figures.push(Figure::of("  book", step(0), None, Reach::Nothing));
+            figures.push(Figure::of("  settle", step(1), None, Reach::Nothing));
+        }
+        figures.push(Figure::of(what, step(2), None, Reach::Nothing));
     }
 }
 
 /// Book, settle and apply of the whole file, of which only `part` is written.
-fn walk(year: &Year, file: &ReturnFile, matched: &Matched, part: impl Fn(Changeset) -> Changeset) -> [Duration; 3] {
+pub(crate) fn walk(
+    year: &Year,
+    file: &ReturnFile,
+    matched: &Matched,
+    part: impl Fn(Changeset) -> Changeset,
+) -> [Duration; 3] {
     let path = year.rewind();
     let (id, _) = batch(year);
     let mut store = store(&path);
@@ -168,7 +178,7 @@ pub(crate) fn take_alone(dir: &Path, answer: &Path) {
 }
 
 /// The command that imports as many bare rows as a posting wrote, three integers each, into a table without index.
-fn bare_rows(year: &Year) -> String {
+pub(crate) fn bare_rows(year: &Year) -> String {
     let store = store(&daikou::daemon::bureau::store_path(&year.dir.join("state")));
     let count = "SELECT (SELECT count(*) FROM posting) + (SELECT count(*) FROM entry) + (SELECT count(*) FROM answer)";
     let rows: i64 = store.connection().query_row(count, [], |row| row.get(0)).expect("a store");

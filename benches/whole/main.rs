@@ -23,7 +23,7 @@ fn main() {
         ["--quick"] => run(Scale { people: 100_000, rounds: 5 }, ""),
         ["--quick", only] => run(Scale { people: 100_000, rounds: 5 }, only),
         [only] => run(Scale { people: 1_000_000, rounds: 5 }, only),
-        _ => eprintln!("expected [--quick] [engine | ledger | latency | sftp]"),
+        _ => eprintln!("expected [--quick] [engine | ledger | latency | sftp | steps]"),
     }
 }
 
@@ -44,6 +44,9 @@ fn run(scale: Scale, only: &str) {
     }
     if is_wanted("ledger") {
         ledger::run(&year, scale, &mut figures);
+    }
+    if only == "steps" {
+        ledger::steps(&year, scale, &mut figures);
     }
     if is_wanted("latency") {
         latency::run(dir.path(), &mut figures);

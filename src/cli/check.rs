@@ -1,7 +1,10 @@
 //! `daikou check`: everything that is wrong with the configuration and with the folders it names, all at once.
 
+mod served;
+
 use crate::config::{self, Config, Problem, Served};
 use crate::daemon::bureau::store_path;
+use crate::daemon::inboxes::{Inbox, inboxes};
 use crate::daemon::outstanding::contradictions;
 use crate::domain::calendar::Date;
 use crate::domain::participant::BankNumber;
@@ -132,9 +135,9 @@ fn outside(config: &Config) -> Vec<String> {
         for side in ["in", "out"] {
             findings.extend(usable(&folder.join(side)));
         }
-        if config.served == Served::Chroot {
-            findings.extend(chroot(&folder));
-        }
+    }
+    if config.served == Served::Chroot {
+        findings.extend(served::findings(config));
     }
     match usable(&config.state) {
         Some(finding) => findings.push(finding),
@@ -143,15 +146,11 @@ fn outside(config: &Config) -> Vec<String> {
     findings
 }
 
-/// Every folder that is one counterparty's whole world.
+/// Every folder that is one counterparty's whole world; a department's too, if it has one without being expected.
 pub fn counterparties(config: &Config) -> Vec<PathBuf> {
-    let lists = config.expected_lists.iter();
-    let departments = lists.flat_map(|(payer, districts)| {
-        districts.iter().map(move |district| format!("departments/{}/{district}", payer.word()))
-    });
-    let here = config.banks.iter().filter(|bank| bank.sftp.is_none());
-    let banks = here.map(|bank| format!("banks/{}", bank.key));
-    departments.chain(["bureau".to_owned()]).chain(banks).map(|folder| config.drops.join(folder)).collect()
+    let here = |inbox: &Inbox| inbox.path.starts_with(&config.drops);
+    let inboxes = inboxes(config).into_iter().filter(here);
+    inboxes.filter_map(|inbox| inbox.path.parent().map(Path::to_owned)).collect()
 }
 
 fn usable(folder: &Path) -> Option<String> {
@@ -169,16 +168,6 @@ fn private(state: &Path) -> Option<String> {
     let mode = fs::metadata(state).ok()?.mode();
     (mode & 0o007 != 0).then(|| {
         format!("{}: expected no access for others, found mode {:03o}; chmod o= it", state.display(), mode & 0o777)
-    })
-}
-
-/// OpenSSH serves a chroot only if root owns it and nobody else may write to it.
-fn chroot(folder: &Path) -> Option<String> {
-    let metadata = fs::metadata(folder).ok()?;
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o777);
-    (owner != 0 || mode & 0o022 != 0).then(|| {
-        let shown = folder.display();
-        format!("{shown}: expected a chroot of root with mode 755, found owner {owner}, mode {mode:03o}")
     })
 }
 

@@ -5,10 +5,12 @@ use crate::cli::out::{Format, Kind, say};
 use crate::cli::table::{aligned, printable};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::approvals::approve_command;
-use crate::daemon::resolving::subject;
+use crate::daemon::bureau::Bureau;
+use crate::daemon::resolving::{open_ways, subject};
 use crate::domain::calendar::Date;
 use crate::domain::exception::Class;
 use crate::domain::money::Money;
+use crate::pipeline::ways::Way;
 use crate::store::approvals::waiting;
 use crate::store::export::What;
 use crate::store::overview::{Queued, queue};
@@ -42,9 +44,9 @@ pub fn run(args: &ExceptionsArgs, context: &Context) -> Ran {
     }
     let mut queue = queue(bureau.store.connection())?;
     queue.retain(|exception| args.wants(exception.class.word(), !exception.resolved));
-    let asked = waiting(bureau.store.connection())?.into_iter().filter(|approval| approval.kind == "resolve");
-    let asked = asked.map(|approval| approval.subject).collect();
-    say(&text(&queue, &asked, context.now().date())).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
+    let today = context.now().date();
+    let next = next_steps(&bureau, &queue, today)?;
+    say(&text(&queue, &next, today)).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
     Ok(Exit::Done)
 }
 
@@ -54,7 +56,24 @@ impl ExceptionsArgs {
     }
 }
 
-fn text(queue: &[Queued], waiting: &BTreeSet<String>, today: Date) -> String {
+/// The next step of each.
+fn next_steps(bureau: &Bureau, queue: &[Queued], today: Date) -> Result<Vec<String>, CliError> {
+    let asked = waiting(bureau.store.connection())?.into_iter().filter(|approval| approval.kind == "resolve");
+    let asked: BTreeSet<String> = asked.map(|approval| approval.subject).collect();
+    let step = |exception: &Queued| {
+        let subject = subject(exception.id);
+        Ok(if exception.resolved {
+            format!("已处理，{}", exception.resolution)
+        } else if asked.contains(&subject) {
+            format!("已提交，待另一人批准：{}", approve_command(&subject))
+        } else {
+            advice(exception.class, &open_ways(bureau, exception.id, today)?)
+        })
+    };
+    queue.iter().map(step).collect()
+}
+
+fn text(queue: &[Queued], next: &[String], today: Date) -> String {
     if queue.is_empty() {
         return "没有待处理的例外\n".to_owned();
     }
@@ -70,8 +89,7 @@ fn text(queue: &[Queued], waiting: &BTreeSet<String>, today: Date) -> String {
     let table = aligned(&headings, &rows);
     let mut lines = table.lines();
     let mut text = format!("{}\n", lines.next().unwrap_or_default());
-    for (line, exception) in lines.zip(queue) {
-        let next = next_step(exception, waiting.contains(&subject(exception.id)));
+    for ((line, exception), next) in lines.zip(queue).zip(next) {
         text.push_str(&format!("{line}\n      {}\n", printable(&format!("{}。→ {next}", exception.reason))));
     }
     let held: Money = queue.iter().map(|exception| exception.amount).sum();
@@ -94,36 +112,45 @@ fn shown(exception: &Queued, today: Date) -> Vec<String> {
     ]
 }
 
-/// What comes next, or what was decided.
-fn next_step(exception: &Queued, is_asked: bool) -> String {
-    if exception.resolved {
-        return format!("已处理，{}", exception.resolution);
+/// What a clerk can do about it: first outside daikou, then the words of `--as-class` that would be accepted.
+fn advice(class: Class, ways: &[Way]) -> String {
+    let mut words = first(class).to_owned();
+    for (place, way) in ways.iter().enumerate() {
+        words.push_str(match place {
+            0 => "：",
+            _ if place + 1 == ways.len() => " 或",
+            _ => "、",
+        });
+        words.push_str(&format!("{} {}", way.decision.chinese(), way.decision.word()));
+        words.push_str(match (way.booked_on, way.amount) {
+            (true, true) => "（加 --booked-on 和 --amount）",
+            (true, false) => "（加 --booked-on）",
+            (false, true) => "（加 --amount）",
+            (false, false) => "",
+        });
     }
-    if is_asked {
-        return format!("已提交，待另一人批准：{}", approve_command(&subject(exception.id)));
-    }
-    advice(exception).to_owned()
+    words
 }
 
-/// What a clerk can do about it: the words of `--as-class`, or a better file.
-fn advice(exception: &Queued) -> &'static str {
+fn first(class: Class) -> &'static str {
     use Class::*;
-    match exception.class {
-        LateFailure => "向银行查实，确已冲正：reverse；否则 settled",
-        _ if exception.amount.is_positive() => "核对后入账 settled、退款 refund 或银行冲正 reverse",
+    match class {
         Tier | NoAccount => "改正参保人员表后重新投递",
         UnknownBank => "改正参保人员表后重新投递；确为委托银行：请运维人员补登该行名称",
         Unsendable => "改正参保人员表，或改用其他银行，重新投递",
-        NameDiffers => "改正参保人员表或名单；确系同一人：settled",
-        AccountHolder => "改正参保人员表后重新投递；批准的监护人账户：settled",
-        Failed => "改正参保人员表后重新投递；原账户可再扣：settled",
-        UnknownResult | ContradictoryReturn | MissingRow | DuplicateRow | DifferingAnswer => {
-            "向银行查实：settled（加 --booked-on）或 failed"
+        NameDiffers => "改正参保人员表或名单；确系同一人",
+        AccountHolder => "改正参保人员表后重新投递；批准的监护人账户",
+        Failed => "改正参保人员表后重新投递；原账户可再扣",
+        UnknownResult | ContradictoryReturn | MissingRow | DuplicateRow | DifferingAnswer | EchoDiffers
+        | BadBookingDate | FailureWithMoney | NotLive | LateFailure | SecondPayment | UnknownInstruction => {
+            "向银行查实后"
         }
-        DuplicateBatch | DeliveryInDoubt => "向银行查实文件：已收到 settled，未收到 failed",
-        Age | Status | Partial | Over | EchoDiffers | BadBookingDate | WrongYear | FailureWithMoney
-        | ChangedInFlight | AlreadyReceived | NotLive | LateSuccess | SecondPayment | UnknownInstruction
-        | PaymentAmount | UnknownPerson | NoPlan | KeyConflict => "核对原件后关闭：settled",
+        DuplicateBatch | DeliveryInDoubt => "向银行查实文件，已收到的认可，未收到的认定失败",
+        Status => "参保状态有误的，先改正参保人员表；核对后",
+        Partial | PaymentAmount => "可待余款到齐；核对后",
+        UnknownPerson => "应参保的，先参保并生成计划；核对后",
+        NoPlan => "应缴费的，先生成计划；核对后",
+        Age | Over | WrongYear | ChangedInFlight | AlreadyReceived | LateSuccess | KeyConflict => "核对后",
     }
 }
 
@@ -131,6 +158,7 @@ fn advice(exception: &Queued) -> &'static str {
 mod tests {
     use super::*;
     use crate::domain::ids::IdNumber;
+    use crate::pipeline::resolving::Decision;
 
     fn queued(class: Class, fen: i64) -> Queued {
         Queued {
@@ -155,21 +183,18 @@ mod tests {
 
     #[test]
     fn reason_and_next_step_stand_below() {
-        let queue = [queued(Class::Partial, 2_000)];
-        let below = |waiting: &[&str]| {
-            let waiting = waiting.iter().map(|subject| (*subject).to_owned()).collect();
-            text(&queue, &waiting, Date::constant(2018, 7, 5)).lines().nth(2).unwrap_or_default().to_owned()
-        };
-        let expected = "      应扣 30.00 元，实扣 20.00 元。→ ";
-        assert_eq!(below(&[]), format!("{expected}核对后入账 settled、退款 refund 或银行冲正 reverse"));
-        let asked = below(&["exception 7"]);
-        assert_eq!(asked, format!("{expected}已提交，待另一人批准：daikou approve \"exception 7\""));
+        let shown = text(&[queued(Class::Partial, 2_000)], &["下一步".to_owned()], Date::constant(2018, 7, 5));
+        assert_eq!(shown.lines().nth(2), Some("      应扣 30.00 元，实扣 20.00 元。→ 下一步"));
     }
 
     #[test]
-    fn only_money_is_refunded() {
-        for (class, ..) in Class::ALL {
-            assert!(!advice(&queued(class, 0)).contains("refund"), "{class:?}");
-        }
+    fn advice_names_what_must_be_said_with_a_decision() {
+        let way = |decision, booked_on, amount| Way { decision, booked_on, amount };
+        assert_eq!(advice(Class::Tier, &[]), "改正参保人员表后重新投递");
+        let ways = [way(Decision::Settled, true, false), way(Decision::Failed, false, false)];
+        let expected = "向银行查实后：核实认可 settled（加 --booked-on） 或认定失败 failed";
+        assert_eq!(advice(Class::UnknownResult, &ways), expected);
+        let ways = [way(Decision::Settled, false, true), way(Decision::Refund, false, false)];
+        assert_eq!(advice(Class::Over, &ways), "核对后：核实认可 settled（加 --amount） 或退款 refund");
     }
 }

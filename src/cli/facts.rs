@@ -25,6 +25,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("effects", "产生的记录"),
     ("file", "投递文件"),
     ("files", "处理中的文件"),
+    ("quarantined", "被隔离的文件"),
     ("missing_lists", "未到的名单"),
     ("zero_payments", "待批准的零自付批次"),
     ("windows", "错过的时段"),

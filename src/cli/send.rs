@@ -4,12 +4,12 @@ use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::{Bureau, StepError};
 use crate::daemon::delivering::SendReport;
-use crate::daemon::releasing::{Reach, send};
+use crate::daemon::releasing::{Reach, Sendings, send};
 use crate::daemon::working::open_send_window;
 use crate::domain::instruction::BatchState;
 use crate::store::batches;
 use crate::transport::{Error, Lock};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -27,28 +27,45 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Runs `send`.
 pub fn run(args: &SendArgs, context: &Context) -> Ran {
     let mut bureau = context.open()?;
-    let reports = match Lock::acquire(&bureau.config.state) {
+    let sendings = match Lock::acquire(&bureau.config.state) {
         Ok(_lock) => send(&mut bureau, Reach::Everybody, &context.order())?,
         Err(Error::Held { .. }) => {
             open_send_window(&mut bureau, &context.order())?;
             if !args.no_wait {
                 wait(&bureau)?;
             }
-            Vec::new()
+            Sendings::default()
         }
         Err(error) => return Err(StepError::from(error).into()),
     };
     if context.json {
-        let shown = reports.iter().map(|report| {
-            json!({ "batch": report.batch.to_string(), "state": report.state.word(), "evidence": report.words })
-        });
-        context.print_json(&json!({ "sent": shown.collect::<Vec<_>>() }));
+        context.print_json(&as_json(&sendings));
     } else {
         let said = |report: &SendReport| println!("{} {}：{}", report.batch, both(report.state.word()), report.words);
-        reports.iter().for_each(said);
+        sendings.reports.iter().for_each(said);
     }
-    let doubtful = |report: &SendReport| report.state == BatchState::SentUnconfirmed;
-    Ok(if reports.iter().any(doubtful) { Exit::Findings } else { Exit::Done })
+    sendings.failures.iter().for_each(|failure| eprintln!("daikou: {failure}"));
+    Ok(exit(&sendings))
+}
+
+fn as_json(sendings: &Sendings) -> Value {
+    let sent = sendings.reports.iter().map(
+        |report| json!({ "batch": report.batch.to_string(), "state": report.state.word(), "evidence": report.words }),
+    );
+    let failed = sendings.failures.iter().map(
+        |failure| json!({ "bank": failure.bank, "batch": failure.batch.to_string(), "words": failure.to_string() }),
+    );
+    json!({ "sent": sent.collect::<Vec<_>>(), "failed": failed.collect::<Vec<_>>() })
+}
+
+fn exit(sendings: &Sendings) -> Exit {
+    let is_refused = |error: &StepError| matches!(error, StepError::Refused(_));
+    if sendings.failures.iter().any(|failure| !is_refused(&failure.error)) {
+        return Exit::Failure;
+    }
+    let is_doubtful = |report: &SendReport| report.state == BatchState::SentUnconfirmed;
+    let has_findings = !sendings.failures.is_empty() || sendings.reports.iter().any(is_doubtful);
+    if has_findings { Exit::Findings } else { Exit::Done }
 }
 
 /// The daemon sends: wait until nothing released is left.

@@ -64,6 +64,7 @@ fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>,
         missing_lists(bureau, fee_year, today)?,
         open_exceptions(&summary),
         overview::unfinished_files(conn, today)?,
+        overview::quarantined_files(conn, today)?,
         overview::outbox(conn)?,
         overview::missed_windows(conn)?,
         plans(&summary),
@@ -110,7 +111,7 @@ fn failing_lines(bureau: &Bureau) -> Result<Facts, CliError> {
     Ok(facts)
 }
 
-/// Batches that have not left, whose delivery is in doubt, or whose answer is overdue.
+/// Batches that have not left, that are at a bank, or whose delivery is in doubt.
 fn open_batches(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
     use BatchState::{Accepted, Drafted, Released, Sending, Sent, SentUnconfirmed};
     let columns = &["batch", "bank", "fee_year", "debit_on", "instructions", "amount", "state", "answer_due", "late"];
@@ -124,9 +125,6 @@ fn open_batches(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
         let days = bank.map_or(0, |bank| bank.reply_workdays);
         let due = bureau.config.working_days.add_working_days(batch.debit_on, days).ok().filter(|_| has_left);
         let late = is_late(&batch, due, today);
-        if matches!(batch.state, Sent | Accepted) && !late {
-            continue;
-        }
         facts.rows.push(vec![
             Fact::text(batch.number),
             Fact::text(bank.map_or_else(|| number.0.to_string(), |bank| bank.key.clone())),

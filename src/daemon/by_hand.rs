@@ -2,9 +2,11 @@
 //! daemon sends it a second time, so it is said with the digest of the very bytes, and another person says yes (R21).
 
 use crate::config::Approval as Needs;
-use crate::daemon::approvals::{Request, approve_command, ask, batch_of, void};
+use crate::daemon::approvals::{Request, approve_command, batch_of, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::releasing::delivery_exception;
 use crate::domain::delivery::Stage;
+use crate::domain::exception::Class;
 use crate::domain::ids::BatchNumber;
 use crate::domain::instruction::{BatchEvent, BatchState};
 use crate::pipeline::book::{BatchLine, Changeset};
@@ -38,7 +40,9 @@ pub fn deliver_by_hand(
         }
         let request = request(&batch, reason);
         if bureau.config.approvals.resolve == Needs::Second {
-            ask(bureau, &request, order)?;
+            if claim(bureau, version, &batch, &request, order)? == Applied::Stale {
+                continue;
+            }
             return Ok(format!("等待另一人批准：{}", approve_command(&request.subject)));
         }
         let has_control = batches::control(bureau.store.connection(), number)?.is_some();
@@ -51,6 +55,25 @@ pub fn deliver_by_hand(
             return Ok(format!("批次 {number} 已记为已发送 sent（人工送达）"));
         }
     }
+}
+
+/// Asks for the second yes. From now on the batch may be at the bank, so it is `sent-unconfirmed`: neither sent nor
+/// withdrawn nor asked again, whatever the checker says and however late. Only a person ends that doubt.
+fn claim(bureau: &mut Bureau, version: u64, batch: &BatchLine, request: &Request, order: &Order) -> Step<Applied> {
+    let begins = (batch.state == BatchState::Released).then_some(BatchEvent::Sending);
+    let doubted = (batch.state != BatchState::SentUnconfirmed).then_some(BatchEvent::InDoubt);
+    let reason = "经办称已人工送达，等待另一人批准".to_owned();
+    let exception = doubted.map(|_| delivery_exception(Class::DeliveryInDoubt, batch.number, reason));
+    let changes = Changeset {
+        batches: begins.into_iter().chain(doubted).map(|event| (batch.number, event)).collect(),
+        opened: exception.into_iter().collect(),
+        ..Changeset::default()
+    };
+    let act = order.act("ask", format!("{} {}", request.kind, request.subject), request.digest);
+    Ok(bureau.store.apply(&act, version, |txn| {
+        request.ask(txn, order)?;
+        txn.write(&changes, None, order.today())
+    })?)
 }
 
 /// What a yes would do, for the checker.

@@ -5,7 +5,7 @@
 //! what it sees. `sent` needs evidence, else `sent-unconfirmed`: a person decides.
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
-use crate::daemon::releasing::{archive_path, delivery_exception};
+use crate::daemon::releasing::{archive_path, delivery_exception, is_too_late};
 use crate::domain::delivery::{Evidence, Manners, Proof, Stage};
 use crate::domain::exception::Class;
 use crate::domain::ids::BatchNumber;
@@ -77,10 +77,12 @@ pub fn deliver_batch(bureau: &mut Bureau, batch: &BatchLine, way: &mut Way<'_>, 
     let stages = deliveries::of_batch(bureau.store.connection(), batch.number)?;
     let folder = way.folder.clone();
     let mut last = Proof::ReadBack;
+    // Its debit date is over: what is not there by now must not come. Only a look may still say that it is there.
+    let looks_only = batch.state == BatchState::Sending && is_too_late(bureau, batch, order)?;
     for part in parts(batch, &path, control.as_ref(), &folder, way.prefix)? {
         let stage = stages[part.number].as_ref().map_or(Stage::Untouched, |delivery| delivery.stage);
         let record = |stage, proof| record(bureau, batch, &part, stage, proof, order);
-        match deliver(way.remote, way.habits, &part.file, stage, record) {
+        match deliver(way.remote, way.habits, &part.file, stage, looks_only, record) {
             Ok(Ended::Delivered(proof)) => last = proof,
             Ok(Ended::InDoubt(doubt)) => {
                 let words = format!("{}: {}", part.file.name, doubt.words());

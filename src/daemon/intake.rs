@@ -5,6 +5,7 @@
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
 use crate::daemon::{lists, payments, returns, roster};
+use crate::domain::calendar::Date;
 use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
 use crate::pipeline::emit::Finding;
@@ -15,6 +16,7 @@ use crate::transport::place;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A control file that came with a data file.
 #[derive(Clone, Debug)]
@@ -362,21 +364,31 @@ fn keep(state: &Path, spooled: &Spooled, order: &Order, name: &OsStr, ended: Fil
 }
 
 /// Copies of files whose end was committed before a crash, and which were not put away yet. What has no end yet stays:
-/// its source lies in an inbox still.
-pub fn put_away(bureau: &Bureau, spool: &Path) -> Step<()> {
+/// its source lies in an inbox still. What nobody claims within a day (a control file whose data file was booked, a
+/// draft that was not stored) is kept in the archive like every byte that came or was to go.
+pub fn put_away(bureau: &Bureau, spool: &Path, today: Date) -> Step<()> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     let failed = |source| crate::transport::Error::io(spool, "list the spool", source);
     let entries = match std::fs::read_dir(spool) {
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(failed)?,
     };
+    let state = &bureau.config.state;
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let Some(sha256) = entry.file_name().to_str().and_then(crate::transport::unhex) else { continue };
-        let Some((state, archived)) = files::ended(bureau.store.connection(), &sha256)? else { continue };
-        let size = entry.metadata().map_err(failed)?.len();
-        let copy = Spooled { path: entry.path(), sha256, size };
-        let is_quarantined = state == FileState::Quarantined;
-        place::put_back(&copy, &bureau.config.state, if is_quarantined { "quarantine" } else { "archive" }, &archived)?;
+        let about = entry.metadata().map_err(failed)?;
+        let copy = Spooled { path: entry.path(), sha256, size: about.len() };
+        match files::ended(bureau.store.connection(), &sha256)? {
+            Some((ended, archived)) => {
+                let is_quarantined = ended == FileState::Quarantined;
+                place::put_back(&copy, state, if is_quarantined { "quarantine" } else { "archive" }, &archived)?;
+            }
+            None if about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DAY)) => {
+                place::archive(&copy, state, today, OsStr::new("unclaimed"))?;
+            }
+            None => {}
+        }
     }
     Ok(())
 }

@@ -13,9 +13,9 @@ use crate::format::table::Table;
 use crate::pipeline::book::Changeset;
 use crate::pipeline::emit::Finding;
 use crate::pipeline::intake::{Words, lists};
-use crate::pipeline::lists::{ListChange, ListFile, Recognised, compare, scope};
+use crate::pipeline::lists::{ListChange, ListFile, Recognised, compare, of_the_future, scope};
 use crate::pipeline::planning;
-use crate::store::approvals::Approval;
+use crate::store::approvals::{Approval, waiting};
 use crate::store::{self, ListVersion, Txn, book, files};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,6 +37,10 @@ pub fn take(
     let knows_area = |area: i64| config.districts.knows_area(area);
     let words = Words { district: &code, bank: &bank, knows_area: &knows_area, arrived: order.today() };
     let intake = lists(table, words);
+    let too_early = of_the_future(&intake, order.today());
+    if !too_early.is_empty() {
+        return Ok(Ended::Quarantined(too_early));
+    }
     let Some(policy) = config.policies.newest() else { return refuse(NO_POLICY) };
     let newest = files::newest_list_year(taking.bureau.store.connection(), payer, district)?;
     let Some(list) = scope(policy, payer, district, intake, newest) else {
@@ -75,14 +79,17 @@ fn write(
     let refused = refused_rows(&list.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
     let in_force = files::list_in_force(txn.connection(), version)?;
     let processed = |notes| Ended::Processed { accepted: list.rows.len() as u64, refused, findings, notes };
-    if in_force.is_some_and(|before| version.as_of.is_some() && before.as_of > version.as_of) {
-        notes.push("数据日期早于现行名单，未作变动".to_owned());
+    if let (Some(day), Some(newer)) = (version.as_of, in_force.and_then(|before| before.as_of))
+        && newer > day
+    {
+        notes.push(format!("数据日期 {day} 早于现行名单的 {newer}，未作变动"));
         return Ok(processed(notes));
     }
     let policy = config.policies.newest().expect("checked before");
     let change = compare(list, &files::listed(txn.connection(), version)?, policy.max_removed);
     let late = in_force.is_none() && is_late(config, policy, list, order);
     txn.accept_list(file, version, order.today(), late)?;
+    notes.extend(void_overtaken(txn, version)?);
     let mut touched = BTreeSet::new();
     for (line, row) in &change.added {
         txn.recognise(version, row, file, *line, order.today())?;
@@ -145,6 +152,21 @@ fn replan(
         }
     }
     Ok(())
+}
+
+/// Requests about older lists of the same scope can no longer be approved: nobody is shown them any more.
+fn void_overtaken(txn: &Txn<'_>, version: &ListVersion) -> store::Result<Option<String>> {
+    let (payer, district) = (version.payer.word(), version.district.to_string());
+    let mut overtaken = Vec::new();
+    for approval in waiting(txn.connection())?.into_iter().filter(|approval| approval.kind == "list-removals") {
+        let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else { continue };
+        if removals.payer == payer && removals.district == district && removals.year == version.year {
+            txn.void(&approval.kind, &approval.subject)?;
+            overtaken.push(removals.file.to_string());
+        }
+    }
+    let words = format!("此前名单（投递文件 {}）待批准的移出已作废，以本名单为准", overtaken.join("、"));
+    Ok((!overtaken.is_empty()).then_some(words))
 }
 
 /// Removals as they wait for a person.

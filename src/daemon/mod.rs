@@ -30,6 +30,7 @@ pub mod roster;
 pub mod rounds;
 pub mod schedule;
 pub mod standing;
+pub mod visiting;
 pub mod watch;
 pub mod working;
 

@@ -2,8 +2,9 @@
 
 use crate::config::SHANGHAI_MIN;
 use crate::daemon::approvals::{Request, batch_of, void};
-use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
+use crate::daemon::bureau::{Bureau, Order, Step, StepError, no_policy, refuse};
 use crate::daemon::delivering::{SendReport, Way, deliver_batch};
+use crate::daemon::visiting::Visitor;
 use crate::domain::calendar::{DateTime, minutes_before};
 use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, InstructionNumber};
@@ -19,11 +20,11 @@ use crate::store::approvals::Approval;
 use crate::store::{Txn, batches, book};
 use crate::transport::local::LocalRemote;
 use crate::transport::place::sanitised;
-use crate::transport::sftp::SftpRemote;
-use crate::transport::watchdog::Watchdog;
 use crate::transport::{self, hex};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The request to release a batch, bound to the digest of its bytes.
 pub fn release_request(batch: BatchNumber, sha256: [u8; 32]) -> Request {
@@ -148,43 +149,104 @@ pub enum Reach {
     DropTree,
 }
 
-/// Sends every released batch, and settles by looking what an earlier attempt left open.
-///
-/// A bank that cannot be reached does not hold up the others: the first error comes back when all had their turn.
-pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Vec<SendReport>> {
-    let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
-    let mut reports = Vec::new();
-    let mut failed = None;
-    for batch in &waiting {
-        let Some(number) = batch.bank else { continue };
-        if reach == Reach::DropTree && bureau.bank(number)?.sftp.is_some() {
-            continue;
-        }
-        match send_one(bureau, batch, number, order) {
-            Ok(report) => reports.push(report),
-            Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    failed.map_or(Ok(reports), Err)
+/// What became of a `send`: a bank that cannot be reached hides nothing of what went to the others.
+#[derive(Debug, Default)]
+pub struct Sendings {
+    /// Batches that had their turn.
+    pub reports: Vec<SendReport>,
+    /// Batches that could not be dealt with.
+    pub failures: Vec<SendFailure>,
 }
 
-fn send_one(bureau: &mut Bureau, batch: &BatchLine, number: BankNumber, order: &Order) -> Step<SendReport> {
+/// A batch that could not be sent now, for operators.
+#[derive(Debug, thiserror::Error)]
+#[error("bank {bank}: batch {batch} ({file}) was not sent: {error}; {}", self.advice())]
+pub struct SendFailure {
+    /// Key of the bank.
+    pub bank: String,
+    /// The batch.
+    pub batch: BatchNumber,
+    /// Name of its file.
+    pub file: String,
+    /// The bank has a server of its own.
+    pub has_server: bool,
+    /// Why.
+    #[source]
+    pub error: StepError,
+}
+
+impl SendFailure {
+    fn advice(&self) -> String {
+        if self.has_server {
+            return format!("`daikou doctor {}` looks at the bank's server; then `daikou send` again", self.bank);
+        }
+        "then `daikou send` again".to_owned()
+    }
+}
+
+impl Sendings {
+    /// For who needs all of it done: the error that ended it, else the first.
+    pub fn complete(mut self) -> Step<Vec<SendReport>> {
+        match self.failures.pop_if(|last| last.error.is_fatal()).or_else(|| self.failures.into_iter().next()) {
+            Some(failure) => Err(failure.error),
+            None => Ok(self.reports),
+        }
+    }
+}
+
+/// Sends every released batch, and settles by looking what an earlier attempt left open.
+///
+/// A bank that cannot be reached does not hold up the others; only what makes the store doubtful ends the work.
+pub fn send(bureau: &mut Bureau, reach: Reach, order: &Order) -> Step<Sendings> {
+    let waiting = batches::in_states(bureau.store.connection(), &[BatchState::Released, BatchState::Sending])?;
+    let mut sendings = Sendings::default();
+    let mut visitors = BTreeMap::new();
+    for batch in &waiting {
+        let Some(number) = batch.bank else { continue };
+        let bank = bureau.config.bank(number);
+        let has_server = bank.is_some_and(|bank| bank.sftp.is_some());
+        if reach == Reach::DropTree && has_server {
+            continue;
+        }
+        let bank = bank.map_or_else(|| number.0.to_string(), |bank| bank.key.clone());
+        match send_one(bureau, batch, number, &mut visitors, order) {
+            Ok(report) => sendings.reports.push(report),
+            Err(error) => {
+                let is_fatal = error.is_fatal();
+                let (batch, file) = (batch.number, batch.file.clone());
+                sendings.failures.push(SendFailure { bank, batch, file, has_server, error });
+                if is_fatal {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(sendings)
+}
+
+fn send_one(
+    bureau: &mut Bureau,
+    batch: &BatchLine,
+    number: BankNumber,
+    visitors: &mut BTreeMap<BankNumber, Visitor>,
+    order: &Order,
+) -> Step<SendReport> {
+    let bank = bureau.bank(number)?;
+    if !visitors.contains_key(&number)
+        && let Some(visitor) = Visitor::new(bank, Arc::default())
+    {
+        visitors.insert(number, visitor);
+    }
+    if let Some(visitor) = visitors.get_mut(&number) {
+        return visitor.deliver(bureau, batch, order);
+    }
+    let out = bureau.bank_out(&bank.key);
     if let Some(report) = withdraw_if_late(bureau, batch, order)? {
         return Ok(report);
     }
-    let bank = bureau.bank(number)?;
-    match bank.sftp.clone() {
-        None => {
-            // A folder that is missing is no doubt about delivery: nothing is begun.
-            let mut remote = LocalRemote::open(&bureau.bank_out(&bank.key))?;
-            deliver_batch(bureau, batch, &mut Way::local(&mut remote), order)
-        }
-        Some(profile) => {
-            let mut remote = SftpRemote::connect(&profile, &Watchdog::default())?;
-            deliver_batch(bureau, batch, &mut Way::over(&mut remote, &profile), order)
-        }
-    }
+    // A folder that is missing is no doubt about delivery: nothing is begun.
+    let mut remote = LocalRemote::open(&out)?;
+    deliver_batch(bureau, batch, &mut Way::local(&mut remote), order)
 }
 
 /// A batch that has not begun to leave and is too late for its debit date is cancelled, and drafted again by the next
@@ -197,7 +259,7 @@ pub fn withdraw_if_late(bureau: &mut Bureau, batch: &BatchLine, order: &Order) -
 }
 
 /// The bank's cutoff of the debit date has passed, by the bank's own clock.
-fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> {
+pub fn is_too_late(bureau: &Bureau, batch: &BatchLine, order: &Order) -> Step<bool> {
     let Some(number) = batch.bank else { return Ok(false) };
     let bank = bureau.bank(number)?;
     let ahead = i64::from(bank.utc_offset_min - SHANGHAI_MIN);

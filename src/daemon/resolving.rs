@@ -4,18 +4,20 @@ use crate::config::Approval as Needs;
 use crate::config::Config;
 use crate::daemon::approvals::{Request, approve_command, ask, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
-use crate::domain::calendar::{Date, parse_date};
+use crate::domain::calendar::{Date, Month, parse_date};
 use crate::domain::exception::Class;
 use crate::domain::money::Money;
 use crate::pipeline::book::{Changeset, Dossier};
 use crate::pipeline::planning;
 use crate::pipeline::resolving::{Decision, Matter, Resolution, resolve as decide};
+use crate::pipeline::ways::{Way, ways};
 use crate::store::approvals::Approval;
 use crate::store::exceptions::{StoredException, read};
 use crate::store::{self, Applied, Txn, book};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 /// A request as it is kept until a checker says yes.
 #[derive(Serialize, Deserialize)]
@@ -52,6 +54,14 @@ pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Or
             return Ok(resolved(id, resolution.decision));
         }
     }
+}
+
+/// What `resolve` would accept for an exception now, of what is safe for its class.
+pub fn open_ways(bureau: &Bureau, id: i64, today: Date) -> Step<Vec<Way>> {
+    let conn = bureau.store.connection();
+    let exception = open_exception(conn, id)?;
+    let closed = book::closed_months(conn)?;
+    Ok(ways(&matter(&bureau.config, &exception, &closed), today))
 }
 
 /// What a request about an exception is called.
@@ -136,8 +146,14 @@ fn rehearse(
     today: Date,
 ) -> Step<Changeset> {
     let closed = book::closed_months(conn)?;
+    let matter = matter(config, exception, &closed);
+    decide(&matter, resolution, today).or_else(refuse)
+}
+
+/// An open exception as decisions on it are judged.
+fn matter<'a>(config: &'a Config, exception: &'a StoredException, closed: &'a BTreeSet<Month>) -> Matter<'a> {
     let year = exception.fee_year.or(exception.instruction.as_ref().map(|instruction| instruction.batch.fee_year));
-    let matter = Matter {
+    Matter {
         id: exception.id,
         class: exception.class,
         amount: exception.amount,
@@ -145,9 +161,8 @@ fn rehearse(
         instruction: exception.instruction.as_ref(),
         posting: exception.posting.as_ref(),
         policy: year.and_then(|year| config.policies.of(year)).map(|(policy, _)| policy),
-        closed: &closed,
-    };
-    decide(&matter, resolution, today).or_else(refuse)
+        closed,
+    }
 }
 
 /// Writes the decision, and plans the person again: what it blocked may go on.

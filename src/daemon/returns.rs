@@ -144,7 +144,8 @@ fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Ended> 
             Some(FileAnswer::Rejected) => format!("银行拒收整个批次（{code}），该批指令已取消，可重新生成"),
             _ => format!("银行称该批次重复（{code}），待人工核对是否送达"),
         };
-        let ended = Ended::Processed { accepted: 0, refused: 0, findings: Vec::new(), notes: vec![note] };
+        let notes = [note].into_iter().chain(opened(taking, &changes)?).collect();
+        let ended = Ended::Processed { accepted: 0, refused: 0, findings: Vec::new(), notes };
         if taking.apply(order, &changes, Some(&ended), |_, _| Ok(()))? == Applied::New {
             return Ok(ended);
         }
@@ -163,24 +164,23 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
     }
     let last = stretches.len() - 1;
     let total = (rows.len() + sound.matched.doubles.len() + sound.file.strangers.len()) as u64;
+    let mut ended = None;
     for (place, stretch) in stretches.into_iter().enumerate() {
         loop {
             let book = read_book(taking, &sound, &rows[stretch.clone()], order)?;
             let doubles = &sound.matched.doubles;
             let mut changes = settle(&book, &sound.file, &rows[stretch.clone()], doubles, order.today());
             accept_first(&book, &mut changes);
-            let ended = (place == last).then(|| Ended::Processed {
-                accepted: total,
-                refused: 0,
-                findings: Vec::new(),
-                notes: Vec::new(),
-            });
             if place == last {
                 let answered = answered(taking, &sound, &rows[stretch.clone()])?;
                 conclude(&book, &sound.file, &key, &answered, order.today(), &mut changes);
             }
             let conn = taking.bureau.store.connection();
             emit::drop_repeated(&mut changes, |key| files::content_behind(conn, key))?;
+            if place == last {
+                let notes = opened(taking, &changes)?.into_iter().collect();
+                ended = Some(Ended::Processed { accepted: total, refused: 0, findings: Vec::new(), notes });
+            }
             let progress = stretch.end as u64;
             if taking.apply(order, &changes, ended.as_ref(), |txn, file| txn.progress(file, progress))? == Applied::New
             {
@@ -188,7 +188,14 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
             }
         }
     }
-    Ok(Ended::Processed { accepted: total, refused: 0, findings: Vec::new(), notes: Vec::new() })
+    Ok(ended.expect("the last stretch ends the file"))
+}
+
+/// How many exceptions the file opens, those of its earlier stretches included, and where they are looked at.
+fn opened(taking: &Taking<'_>, changes: &Changeset) -> Step<Option<String>> {
+    let before = files::exceptions_of(taking.bureau.store.connection(), taking.number())?;
+    let count = before + changes.opened.len() as u64;
+    Ok((count > 0).then(|| format!("新增例外 {count} 项，经办机构请用 daikou exceptions 查看")))
 }
 
 /// A return for a batch that we believe unsent is evidence that it was sent.

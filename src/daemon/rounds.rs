@@ -120,7 +120,7 @@ impl Rounds {
     fn start(&mut self) -> Step<()> {
         let spool = self.bureau.config.state.join("spool");
         sweep_parts(&spool, SystemTime::now())?;
-        intake::put_away(&self.bureau, &spool)?;
+        intake::put_away(&self.bureau, &spool, self.clock.order().today())?;
         flush_outbox(&mut self.bureau)?;
         self.is_started = true;
         Ok(())

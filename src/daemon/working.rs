@@ -159,7 +159,8 @@ fn plan_one(bureau: &mut Bureau, fee_year: FeeYear, order: &Order) -> Done<()> {
 }
 
 fn send_all(bureau: &mut Bureau, order: &Order) -> Done<()> {
-    for report in send(bureau, Reach::DropTree, order)? {
+    let sendings = send(bureau, Reach::DropTree, order)?;
+    for report in &sendings.reports {
         let (batch, state) = (report.batch.to_string(), report.state.word());
         if report.state == BatchState::Sent {
             tracing::info!(batch, state, "batch {batch} {state}");
@@ -167,7 +168,7 @@ fn send_all(bureau: &mut Bureau, order: &Order) -> Done<()> {
             tracing::warn!(batch, state, "batch {batch} {state}: see `daikou status`");
         }
     }
-    Ok(())
+    sendings.complete().map(drop)
 }
 
 fn note_the_end_of_data(judged: &Judged, alarms: &mut Alarms) {

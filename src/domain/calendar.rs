@@ -49,6 +49,11 @@ pub fn next_day(date: Date) -> Date {
     date.tomorrow().expect("dates of the bureau lie far from the end of time")
 }
 
+/// So many days before.
+pub fn days_before(date: Date, days: i64) -> Date {
+    date.saturating_sub(jiff::SignedDuration::from_hours(24 * days))
+}
+
 /// So many minutes before.
 pub fn minutes_before(at: DateTime, minutes: i64) -> DateTime {
     at.saturating_sub(jiff::SignedDuration::from_mins(minutes))

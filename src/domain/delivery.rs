@@ -44,7 +44,7 @@ pub enum Sight {
     Same,
     /// As many bytes as ours; what they are cannot be read.
     SameSize,
-    /// The beginning of our bytes: read back, or fewer bytes where they cannot be read.
+    /// Fewer bytes than ours: the beginning of them, where they can be read.
     Part,
     /// Other bytes.
     Other,
@@ -102,8 +102,6 @@ pub struct Manners {
 pub enum Move {
     /// Write it from its first byte, where nothing of that name may lie.
     Write,
-    /// Write the bytes that are missing behind those that are there.
-    Complete,
     /// Give it its final name.
     Name,
     /// It is delivered.
@@ -141,8 +139,12 @@ pub enum Doubt {
     Taken,
     /// It may have had its final name, and now nothing is there.
     Vanished,
+    /// It was being written under its final name, and is not whole: the server may still be writing what it was sent.
+    Interrupted,
     /// It may have its final name, and we may not look.
     Unseen,
+    /// It is not there, and the bank's cutoff has passed: nothing more is done.
+    TooLate,
     /// What is seen is less than this bank's rule asks for.
     TooLittle,
 }
@@ -153,6 +155,8 @@ impl Doubt {
         match self {
             Doubt::Taken => "对方目录中已有同名而内容不同的文件，未覆盖",
             Doubt::Vanished => "可能已用过正式文件名，但现在看不到该文件",
+            Doubt::Interrupted => "按正式文件名写到一半中断，文件不完整；服务器可能仍在写入，不再重写",
+            Doubt::TooLate => "已过截止时间，看不到正式文件名下的文件，不再发送",
             Doubt::Unseen => "可能已用正式文件名，但服务器不允许查看",
             Doubt::TooLittle => "服务器所示不足以作为该银行约定的送达凭据",
         }
@@ -192,15 +196,15 @@ fn renamed(manners: Manners, stage: Stage, named: bool, last: Sight, temporary: 
     }
 }
 
-/// The file is written under its final name.
+/// The file is written under its final name. Once begun it is never written again unasked: the server may still be at
+/// work on what it was sent, and a bank may have taken what was whole for a moment.
 fn written(manners: Manners, named: bool, last: Sight) -> Move {
     match last {
         Sight::SameSize => weigh(manners, Proof::Size),
-        Sight::Part => Move::Complete,
         _ if named => just_named(manners, last),
         Sight::Unseen => Move::Doubt(Doubt::Unseen),
-        _ if manners.sweeps => Move::Doubt(Doubt::Vanished),
-        _ => Move::Write,
+        Sight::Absent => Move::Doubt(Doubt::Vanished),
+        _ => Move::Doubt(Doubt::Interrupted),
     }
 }
 
@@ -212,6 +216,7 @@ fn just_named(manners: Manners, last: Sight) -> Move {
             // Who takes files away at once leaves nothing better to see.
             if manners.evidence == Evidence::Nothing { Move::Doubt(Doubt::TooLittle) } else { Move::Done(Proof::Named) }
         }
+        Sight::Part => Move::Doubt(Doubt::Interrupted),
         _ => weigh(manners, Proof::Named),
     }
 }
@@ -259,10 +264,7 @@ mod tests {
             if next == Move::Write {
                 assert!(matches!(last, Sight::Absent | Sight::Unseen), "{stage:?} {last:?}");
                 let may_be_there = stage == Stage::Naming || (!manners.renames && stage == Stage::Writing);
-                assert!(!may_be_there || (!manners.renames && !manners.sweeps && last == Sight::Absent));
-            }
-            if next == Move::Complete {
-                assert!(!manners.renames && last == Sight::Part, "only a file of ours is completed");
+                assert!(!may_be_there, "{manners:?} {stage:?} {last:?}");
             }
         }
     }

@@ -10,8 +10,10 @@ use crate::domain::participant::{BankNumber, Participant, Recognition};
 use crate::domain::plan::{PlanState, PlanVersion};
 use crate::domain::policy::{Circumstances, Subsidy};
 use crate::domain::returns::{Outcome, Return};
+use crate::pipeline::matching::Texts;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Everything known of one participant and fee year.
 #[derive(Clone, Debug)]
@@ -187,6 +189,8 @@ pub struct Line {
     pub deemed: Option<(Account, Money)>,
     /// Digest of what the bank must echo.
     pub echo: i64,
+    /// The plan version that it was made from.
+    pub version: u32,
     /// Its state.
     pub state: InstructionState,
     /// Its plan changed or was paid elsewhere while it was live.
@@ -196,10 +200,8 @@ pub struct Line {
 /// What is known of one row that is not plain.
 #[derive(Clone, Debug)]
 pub struct CloseUp {
-    /// Participant and plan.
+    /// Participant and plan, without lists: an answer is judged by the plan alone.
     pub dossier: Dossier,
-    /// The plan version that the instruction was made from.
-    pub version: u32,
     /// Answers so far, oldest first.
     pub earlier: Vec<Return>,
     /// A posting under the instruction's own key exists.
@@ -213,6 +215,8 @@ pub struct Changeset {
     pub book_version: u64,
     /// Answers to keep.
     pub answers: Vec<AnswerRow>,
+    /// What the bank wrote: the answers point here.
+    pub texts: Arc<Texts>,
     /// New states of instructions.
     pub instructions: Vec<(InstructionNumber, InstructionState, Option<Outcome>)>,
     /// Postings with what they concern.
@@ -236,26 +240,26 @@ pub struct Changeset {
 }
 
 /// An answer to keep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct AnswerRow {
     /// The instruction.
     pub instruction: InstructionNumber,
     /// Line of its file.
     pub line: u32,
+    /// Bank serial: its place in the changeset's texts.
+    pub serial: u32,
+    /// The bank's own code: its place in the changeset's texts.
+    pub code: u16,
     /// Class of the code.
     pub outcome: Outcome,
-    /// The bank's own code.
-    pub code: String,
+    /// First answer of the instruction; later ones are kept beside it.
+    pub is_first: bool,
     /// Amount echoed.
     pub amount: Money,
     /// Amount taken.
     pub actual: Money,
     /// Booking date.
     pub booked_on: Option<Date>,
-    /// Bank serial.
-    pub serial: String,
-    /// First answer of the instruction; later ones are kept beside it.
-    pub first: bool,
 }
 
 /// A posting with what it concerns.

@@ -9,7 +9,8 @@ use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout, RecordKind};
 use crate::format::record::Record;
 use crate::format::role::Role;
-use crate::pipeline::matching::{ReturnFile, Row, StrangeRow, echo};
+use crate::pipeline::matching::{ReturnFile, Row, StrangeRow, Texts, echo};
+use std::sync::Arc;
 
 /// Reads one return file, fed in chunks of any size.
 #[derive(Debug)]
@@ -24,10 +25,9 @@ impl<'l> ReturnReader<'l> {
     pub fn new(layout: &'l Layout, batch: BatchNumber, digest: Option<Algorithm>) -> Option<ReturnReader<'l>> {
         let own = layout.file(FileKind::Return)?.own_digest();
         let decoder = Decoder::new(layout, FileKind::Return, digest.or(own))?;
-        let width = serial_width(layout);
-        let file =
-            ReturnFile { batch: Some(batch), part: 1, is_final: true, serial_width: width, ..ReturnFile::default() };
-        Some(ReturnReader { decoder, rows: Collector { echoes: Echoes::of(layout), layout, batch, file } })
+        let texts = Texts { serial_width: serial_width(layout), ..Texts::default() };
+        let file = ReturnFile { batch: Some(batch), part: 1, is_final: true, ..ReturnFile::default() };
+        Some(ReturnReader { decoder, rows: Collector { echoes: Echoes::of(layout), layout, batch, file, texts } })
     }
 
     /// The next bytes.
@@ -55,6 +55,7 @@ impl<'l> ReturnReader<'l> {
     pub fn finish_with(self, digest: Option<String>) -> (ReturnFile, Decoded<'l>) {
         let decoded = self.decoder.finish_with(digest);
         let mut file = self.rows.file;
+        file.texts = Arc::new(self.rows.texts);
         file.answer = Some(decoded.file_answer());
         file.file_code = decoded.value(Role::FileCode).unwrap_or_default();
         if let Some(part) = decoded.number(Role::PartNo) {
@@ -97,6 +98,7 @@ struct Collector<'l> {
     echoes: Echoes,
     batch: BatchNumber,
     file: ReturnFile,
+    texts: Texts,
 }
 
 impl Collector<'_> {
@@ -140,23 +142,23 @@ impl Collector<'_> {
     fn code(&mut self, record: &Record<'_>) -> u16 {
         let code = record.text(Role::Code).unwrap_or_default();
         let code = code.trim_end();
-        if let Some(known) = self.file.codes.iter().position(|(text, _)| text == code) {
+        if let Some(known) = self.texts.codes.iter().position(|(text, _)| text == code) {
             return known as u16;
         }
-        let outcome = if self.file.codes.len() < usize::from(u16::MAX) {
+        let outcome = if self.texts.codes.len() < usize::from(u16::MAX) {
             self.layout.outcome(record.bytes(Role::Code))
         } else {
             Outcome::Unmapped
         };
-        self.file.codes.push((code.to_owned(), outcome));
-        (self.file.codes.len() - 1).min(usize::from(u16::MAX)) as u16
+        self.texts.codes.push((code.to_owned(), outcome));
+        (self.texts.codes.len() - 1).min(usize::from(u16::MAX)) as u16
     }
 
     fn serial(&mut self, record: &Record<'_>) -> u32 {
-        let width = self.file.serial_width;
-        let place = self.file.serials.len() / width.max(1);
-        self.file.serials.extend_from_slice(record.bytes(Role::Serial));
-        self.file.serials.resize((place + 1) * width, b' ');
+        let width = self.texts.serial_width;
+        let place = self.texts.serials.len() / width.max(1);
+        self.texts.serials.extend_from_slice(record.bytes(Role::Serial));
+        self.texts.serials.resize((place + 1) * width, b' ');
         place as u32
     }
 }

@@ -4,6 +4,7 @@ use crate::domain::calendar::Date;
 use crate::domain::ids::IdNumber;
 use crate::domain::participant::{Category, DistrictCode, Payer};
 use crate::domain::policy::{Policy, same_name};
+use crate::pipeline::emit::Finding;
 use crate::pipeline::intake::{Intake, ListRow, RowDefect};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,31 @@ pub struct ListChange {
     pub scope: usize,
     /// R7: a person must say yes to the removals first.
     pub removals_wait: bool,
+}
+
+/// R7: a list cannot be of a day after today. Since `as_of` orders lists, one such slip would shut out every true list
+/// until that day: the file is refused whole. One finding where all rows say so, else one for each such row.
+pub fn of_the_future(intake: &Intake<ListRow>, today: Date) -> Vec<Finding> {
+    let days = intake.rows.iter().filter_map(|(number, row)| Some((*number, row.as_of.filter(|day| *day > today)?)));
+    let days: Vec<(u32, Date)> = days.collect();
+    let newest = days.iter().map(|(_, day)| *day).max();
+    match newest {
+        Some(newest) if days.len() == intake.rows.len() => vec![not_yet(None, newest, today)],
+        _ => days.into_iter().map(|(number, day)| not_yet(Some(number.into()), day, today)).collect(),
+    }
+}
+
+fn not_yet(row: Option<u64>, day: Date, today: Date) -> Finding {
+    Finding {
+        row,
+        column: "as_of".to_owned(),
+        code: "future-date",
+        expected: format!("a day not after today, {today}"),
+        found: day.to_string(),
+        message_zh: format!("数据日期应不晚于今天 {today}，文件为 {day}"),
+        action_zh: "请改正数据日期后重新报送整份名单".to_owned(),
+        ..Finding::default()
+    }
 }
 
 /// Applies the scope rules to the rows of a list from `payer` for `district`; `newest` is

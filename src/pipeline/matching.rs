@@ -5,6 +5,7 @@ use crate::domain::ids::{BatchNumber, fold_name};
 use crate::domain::money::Money;
 use crate::domain::returns::{FileAnswer, Outcome};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// A return file, decoded: what the bank says of one batch.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +24,33 @@ pub struct ReturnFile {
     pub rows: Vec<Row>,
     /// Rows whose number is not of this batch.
     pub strangers: Vec<StrangeRow>,
-    /// Codes seen, with their class; rows point here.
+    /// What the bank wrote; rows point here.
+    pub texts: Arc<Texts>,
+}
+
+/// What a bank wrote beside numbers and dates: shared, so that neither a row nor an answer holds a text of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    /// Codes seen, with their class.
     pub codes: Vec<(String, Outcome)>,
     /// Bank serials of all rows, `serial_width` bytes each, space-filled.
     pub serials: Vec<u8>,
     /// Bytes of one serial.
     pub serial_width: usize,
+}
+
+impl Texts {
+    /// A code as received.
+    pub fn code(&self, place: u16) -> &str {
+        &self.codes[usize::from(place)].0
+    }
+
+    /// A bank serial, empty where there is none.
+    pub fn serial(&self, place: u32) -> &str {
+        let start = place as usize * self.serial_width;
+        let bytes = &self.serials[start..start + self.serial_width];
+        std::str::from_utf8(bytes).unwrap_or_default().trim_end()
+    }
 }
 
 /// One answer, as narrow as a million of them need to be.
@@ -70,14 +92,12 @@ pub struct StrangeRow {
 impl ReturnFile {
     /// Class of a row's code.
     pub fn outcome(&self, row: &Row) -> Outcome {
-        self.codes[usize::from(row.code)].1
+        self.texts.codes[usize::from(row.code)].1
     }
 
     /// The bank serial of a row, empty where it has none.
     pub fn serial(&self, row: &Row) -> &str {
-        let start = row.serial as usize * self.serial_width;
-        let bytes = &self.serials[start..start + self.serial_width];
-        std::str::from_utf8(bytes).unwrap_or_default().trim_end()
+        self.texts.serial(row.serial)
     }
 }
 

@@ -21,6 +21,7 @@ pub mod planning;
 pub mod post;
 pub mod resolving;
 pub mod validate;
+pub mod ways;
 
 use crate::domain::calendar::Date;
 use crate::domain::instruction::BatchEvent;
@@ -29,7 +30,7 @@ use matching::{ReturnFile, Row};
 
 /// One stretch of a return file, judged against the book: what each row leads to, and each row that repeats one of them.
 pub fn settle(book: &BatchBook, file: &ReturnFile, rows: &[Row], doubles: &[Row], today: Date) -> Changeset {
-    let mut out = Changeset { book_version: book.version, ..Changeset::default() };
+    let mut out = Changeset { book_version: book.version, texts: file.texts.clone(), ..Changeset::default() };
     for row in rows {
         post::post(book, file, row, today, &mut out);
     }

@@ -71,7 +71,7 @@ fn asked<'a>(book: &BatchBook, line: &Line, close_up: &'a CloseUp, answer: &Retu
         amount: line.amount,
         fee_year: book.batch.fee_year,
         drafted_on: book.batch.drafted_on,
-        version: close_up.version,
+        version: line.version,
         versions: close_up.dossier.versions(),
         plan: plan.map_or(PlanState::Removed, |plan| plan.state),
         normal: participant.is_some_and(|participant| participant.is_normal_on(booked_on)),
@@ -247,7 +247,7 @@ impl Case<'_> {
     fn posted_version(&self) -> Option<u32> {
         let booked_on = self.answer.booked_on?;
         let current = crate::domain::plan::in_force(self.close_up.dossier.versions(), booked_on)?;
-        Some(current.number.max(self.close_up.version))
+        Some(current.number.max(self.line.version))
     }
 
     /// `ret:<instruction>` once, whatever the outcome; further money by its bank serial.
@@ -376,17 +376,16 @@ fn number(book: &BatchBook, row: &Row) -> InstructionNumber {
     InstructionNumber { batch: book.batch.number, sequence: row.sequence }
 }
 
-fn answer_row(book: &BatchBook, file: &ReturnFile, row: &Row, first: bool) -> AnswerRow {
-    let (code, outcome) = &file.codes[usize::from(row.code)];
+fn answer_row(book: &BatchBook, file: &ReturnFile, row: &Row, is_first: bool) -> AnswerRow {
     AnswerRow {
         instruction: number(book, row),
         line: row.line,
-        outcome: *outcome,
-        code: code.clone(),
+        serial: row.serial,
+        code: row.code,
+        outcome: file.outcome(row),
+        is_first,
         amount: row.amount,
         actual: row.actual,
         booked_on: row.booked_on,
-        serial: file.serial(row).to_owned(),
-        first,
     }
 }

@@ -26,10 +26,10 @@ pub fn validate(
     };
     expect("batch", "批次号", batch.number.to_string(), decoded.value(Role::Batch));
     expect("fee_year", "费款所属年度", batch.fee_year.to_string(), decoded.value(Role::FeeYear));
-    expect("part_no", "回执序号", file.part.to_string(), name.part.map(|part| part.to_string()));
     for (key, value) in header {
         expect("header", "文件头", value.clone(), decoded.bank_value(key));
     }
+    found.extend(name.part.and_then(|part| wrong_part(u32::from(part), file.part)));
     found.extend(wrong_state(file, batch));
     if file.answer == Some(FileAnswer::Accepted)
         && file.rows.is_empty()
@@ -51,6 +51,28 @@ fn contradiction(column: &'static str, zh: &str, expected: String, found: String
         found,
         ..Finding::default()
     }
+}
+
+/// Parts are numbered from 01, in the name as in the header.
+fn wrong_part(named: u32, found: u32) -> Option<Finding> {
+    let (code, expected, found, message_zh) = if named == 0 {
+        let message_zh = "回执序号应从 01 起，文件名为 00".to_owned();
+        ("part-number", "a part number from 01".to_owned(), named, message_zh)
+    } else if named != found {
+        let message_zh = format!("文件头的回执序号与文件名不符：应为 {named:02}，文件头为 {found:02}");
+        ("contradicts-batch", format!("{named:02}"), found, message_zh)
+    } else {
+        return None;
+    };
+    Some(Finding {
+        column: "part_no".to_owned(),
+        code,
+        expected,
+        found: format!("{found:02}"),
+        message_zh,
+        action_zh: "请核对后重新提供该批次的回盘文件".to_owned(),
+        ..Finding::default()
+    })
 }
 
 /// A return for a batch that was never released cannot be an answer to it.

@@ -10,7 +10,7 @@ use crate::pipeline::book::*;
 use crate::store::book::{SEQUENCE_BITS, version};
 use crate::store::chain::{Act, Txn, cover};
 use crate::store::words::Accounts;
-use crate::store::{Error, Result, Store, book, bulk, day};
+use crate::store::{Error, Result, Store, book, day, feed};
 use rusqlite::OptionalExtension;
 use sha2::Digest;
 use std::collections::HashMap;
@@ -60,7 +60,7 @@ impl Txn<'_> {
     pub fn write(&mut self, changes: &Changeset, file: Option<i64>, today: Date) -> Result<()> {
         self.move_batches(&changes.batches, today)?;
         let postings = self.write_postings(&changes.postings, file)?;
-        self.write_answers(&changes.answers, file)?;
+        self.write_answers(changes, file)?;
         self.move_instructions(&changes.instructions)?;
         self.write_plans(&changes.plans, file)?;
         self.write_exceptions(&changes.opened, &postings, file, today)?;
@@ -125,8 +125,8 @@ impl Txn<'_> {
             Some(accounts) => accounts,
             None => Accounts::load(&self.tx)?,
         };
-        // As many at once as stay in the processor's cache.
-        for some in postings.chunks(1_000) {
+        // As many at once as stay in the processor's cache; each statement costs the engine a note of the last pages.
+        for some in postings.chunks(8_192) {
             self.insert_some(some, &mut accounts)?;
         }
         self.accounts = Some(accounts);
@@ -134,24 +134,26 @@ impl Txn<'_> {
     }
 
     fn insert_some(&mut self, postings: &[Numbered<'_>], accounts: &mut Accounts) -> Result<()> {
-        let mut heads: Vec<[i64; 5]> = Vec::with_capacity(postings.len());
+        let mut heads: Vec<[i64; 4]> = Vec::with_capacity(postings.len());
         let mut entries: Vec<[i64; 4]> = Vec::with_capacity(postings.len() * 2);
         let mut covered = Vec::with_capacity(postings.len() * 96);
         for Numbered { id, new } in postings {
             let posting = &new.posting;
-            let head = [*id, posting.event as i64, day(posting.booked_on), posting.month.value(), self.seq];
+            let head = [*id, posting.event as i64, day(posting.booked_on), posting.month.value()];
             let first = entries.len();
             for (leg, entry) in posting.entries.iter().enumerate() {
                 let debit = accounts.id(&self.tx, entry.debit())?;
                 let credit = accounts.id(&self.tx, entry.credit())?;
                 entries.push([id * 4 + leg as i64, debit, credit, entry.amount().fen()]);
             }
-            cover(&mut covered, [head[0], head[1], head[2], head[3]], &entries[first..]);
+            cover(&mut covered, head, &entries[first..]);
             heads.push(head);
         }
         self.postings.update(&covered);
-        bulk::insert(&self.tx, "posting", 5, &heads, |row, head| head.iter().try_for_each(|value| row.put(value)))?;
-        bulk::insert(&self.tx, "entry", 4, &entries, |row, entry| entry.iter().try_for_each(|value| row.put(value)))
+        let sql = "INSERT OR FAIL INTO posting SELECT c0, c1, c2, c3, ?1 FROM feed";
+        feed::insert(&self.tx, sql, [self.seq], &heads, |head, column| head[column].into())?;
+        let sql = "INSERT OR FAIL INTO entry SELECT c0, c1, c2, c3 FROM feed";
+        feed::insert(&self.tx, sql, [], &entries, |entry, column| entry[column].into())
     }
 
     /// Postings under a text key are numbered from 1; those of instructions begin far above.
@@ -197,43 +199,53 @@ impl Txn<'_> {
         }
     }
 
-    fn write_answers(&self, answers: &[AnswerRow], file: Option<i64>) -> Result<()> {
+    fn write_answers(&self, changes: &Changeset, file: Option<i64>) -> Result<()> {
         let Some(file) = file else { return Ok(()) };
-        let Some(first) = answers.first() else { return Ok(()) };
+        let Some(first) = changes.answers.first() else { return Ok(()) };
         let base = self.batch(first.instruction.batch)?.0 << SEQUENCE_BITS;
-        for (table, is_first) in [("answer", true), ("later_answer", false)] {
-            let rows: Vec<&AnswerRow> = answers.iter().filter(|answer| answer.first == is_first).collect();
-            bulk::insert(&self.tx, table, 9, &rows, |row, answer| {
-                row.put(base + i64::from(answer.instruction.sequence))?;
-                row.put(file)?;
-                row.put(answer.line)?;
-                row.put(answer.outcome as i64)?;
-                row.put(answer.amount.fen())?;
-                row.put(answer.actual.fen())?;
-                row.put(answer.booked_on.map(day))?;
-                row.put(answer.code.as_str())?;
-                row.put(answer.serial.as_str())
-            })?;
-        }
-        Ok(())
+        let value = |answer: &'_ &AnswerRow, column| match column {
+            0 => i64::from(answer.instruction.sequence).into(),
+            1 => i64::from(answer.line).into(),
+            2 => (answer.outcome as i64).into(),
+            3 => answer.amount.fen().into(),
+            4 => answer.actual.fen().into(),
+            5 => answer.booked_on.map(day).into(),
+            6 => changes.texts.code(answer.code).into(),
+            _ => changes.texts.serial(answer.serial).into(),
+        };
+        let (first, later): (Vec<&AnswerRow>, Vec<&AnswerRow>) =
+            changes.answers.iter().partition(|answer| answer.is_first);
+        let sql = "INSERT OR FAIL INTO answer SELECT ?1 + c0, ?2, c1, c2, c3, c4, c5, c6, c7 FROM feed";
+        feed::insert(&self.tx, sql, [base, file], &first, value)?;
+        let sql = "INSERT INTO later_answer SELECT ?1 + c0, ?2, c1, c2, c3, c4, c5, c6, c7 FROM feed";
+        feed::insert(&self.tx, sql, [base, file], &later, value)
     }
 
-    /// Neighbours that move alike move by one statement: nearly all of a batch do.
+    /// Neighbours move by one statement, as most of them do; those that move otherwise follow, each by itself.
+    ///
+    /// `OR ROLLBACK`: an error ends the transaction anyway, so the engine need not note each page to undo one statement.
     fn move_instructions(&self, moves: &[Move]) -> Result<()> {
         let mut statement = self.tx.prepare_cached(
-            "UPDATE instruction_state SET state = ?3, outcome = coalesce(?4, outcome) WHERE id BETWEEN ?1 AND ?2",
+            "UPDATE OR ROLLBACK instruction_state SET state = ?3, outcome = coalesce(?4, outcome) WHERE id BETWEEN ?1 AND ?2",
         )?;
         let mut known: Option<(BatchNumber, i64)> = None;
-        for run in moves.chunk_by(moves_alike) {
-            let (first, state, outcome) = run[0];
+        for run in moves.chunk_by(may_move_together) {
+            let batch = run[0].0.batch;
             let base = match known {
-                Some((batch, base)) if batch == first.batch => base,
-                _ => self.batch(first.batch)?.0 << SEQUENCE_BITS,
+                Some((known, base)) if known == batch => base,
+                _ => self.batch(batch)?.0 << SEQUENCE_BITS,
             };
-            known = Some((first.batch, base));
-            let id = base + i64::from(first.sequence);
-            let outcome = outcome.map(|outcome| outcome as i64);
-            statement.execute((id, id + run.len() as i64 - 1, state as i64, outcome))?;
+            known = Some((batch, base));
+            let mut go = |some: &[Move], (state, outcome): Goal| {
+                let first = base + i64::from(some[0].0.sequence);
+                let last = first + some.len() as i64 - 1;
+                statement.execute((first, last, state as i64, outcome.map(|outcome| outcome as i64)))
+            };
+            let usual = usual_goal(run);
+            go(run, usual)?;
+            for other in run.iter().filter(|one| goal(one) != usual) {
+                go(std::slice::from_ref(other), goal(other))?;
+            }
         }
         Ok(())
     }
@@ -452,9 +464,29 @@ pub fn range(batch: i64) -> (i64, i64) {
 /// An instruction's new state, and the outcome that led to it.
 type Move = (InstructionNumber, InstructionState, Option<Outcome>);
 
-fn moves_alike(one: &Move, next: &Move) -> bool {
-    let neighbours = one.0.batch == next.0.batch && one.0.sequence + 1 == next.0.sequence;
-    neighbours && (one.1, one.2) == (next.1, next.2)
+/// Where a move leads.
+type Goal = (InstructionState, Option<Outcome>);
+
+fn goal((_, state, outcome): &Move) -> Goal {
+    (*state, *outcome)
+}
+
+/// Neighbours whose states and outcomes are both set anew: the last statement counts, whatever came before it.
+fn may_move_together(one: &Move, next: &Move) -> bool {
+    let are_neighbours = one.0.batch == next.0.batch && one.0.sequence + 1 == next.0.sequence;
+    are_neighbours && one.2.is_some() && next.2.is_some()
+}
+
+/// Where most of these lead.
+fn usual_goal(run: &[Move]) -> Goal {
+    let mut counts: Vec<(Goal, usize)> = Vec::new();
+    for one in run {
+        match counts.iter_mut().find(|(known, _)| *known == goal(one)) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((goal(one), 1)),
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).expect("a run has a move").0
 }
 
 /// Words of an ex-post subsidy's state, by stored number.

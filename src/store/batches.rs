@@ -11,7 +11,7 @@ pub use crate::store::apply::range;
 use crate::store::book::{self, SEQUENCE_BITS};
 use crate::store::chain::Txn;
 use crate::store::words::Accounts;
-use crate::store::{Result, bulk, day};
+use crate::store::{Result, day, feed};
 use rusqlite::{Connection, OptionalExtension};
 
 /// A batch to store, with the bytes that were rendered.
@@ -166,34 +166,32 @@ impl Txn<'_> {
             let before: Option<i64> = previous.query_row((row.participant.key(), fee_year), |row| row.get(0))?;
             linked.push((*id, *row, *account, before));
         }
-        bulk::insert(&self.tx, "instruction", 9, &linked, |bind, (id, row, account, before)| {
-            bind.put(id)?;
-            bind.put(row.participant.key())?;
-            bind.put(row.version)?;
-            bind.put(row.amount.fen())?;
-            bind.put(row.deemed.map_or(0, |(_, amount)| amount.fen()))?;
-            bind.put(account)?;
-            bind.put(row.echo)?;
-            bind.put(row.attempt)?;
-            bind.put(before)
+        let sql = "INSERT INTO instruction SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8 FROM feed";
+        feed::insert(&self.tx, sql, [], &linked, |(id, row, account, before), column| match column {
+            0 => (*id).into(),
+            1 => row.participant.key().into(),
+            2 => i64::from(row.version).into(),
+            3 => row.amount.fen().into(),
+            4 => row.deemed.map_or(0, |(_, amount)| amount.fen()).into(),
+            5 => (*account).into(),
+            6 => row.echo.into(),
+            7 => i64::from(row.attempt).into(),
+            _ => (*before).into(),
         })?;
-        bulk::insert(&self.tx, "instruction_state", 4, &linked, |bind, (id, ..)| {
-            bind.put(id)?;
-            bind.put(InstructionState::Drafted as i64)?;
-            bind.put(None::<i64>)?;
-            bind.put(0)
-        })
+        let sql = "INSERT INTO instruction_state SELECT c0, ?1, NULL, 0 FROM feed";
+        feed::insert(&self.tx, sql, [InstructionState::Drafted as i64], &linked, |(id, ..), _| (*id).into())
     }
 
     /// Stores a zero-payment batch (R9).
     pub fn draft_zero(&mut self, batch: &NewBatch, rows: &[ZeroRow]) -> Result<()> {
         let base = self.insert_batch(batch, rows.len())? << SEQUENCE_BITS;
         let numbered: Vec<(i64, &ZeroRow)> = (1..).map(|sequence| base + sequence).zip(rows).collect();
-        bulk::insert(&self.tx, "zero_row", 4, &numbered, |bind, (id, row)| {
-            bind.put(id)?;
-            bind.put(row.participant.key())?;
-            bind.put(row.version)?;
-            bind.put(row.government.fen())
+        let sql = "INSERT INTO zero_row SELECT c0, c1, c2, c3 FROM feed";
+        feed::insert(&self.tx, sql, [], &numbered, |(id, row), column| match column {
+            0 => (*id).into(),
+            1 => row.participant.key().into(),
+            2 => i64::from(row.version).into(),
+            _ => row.government.fen().into(),
         })
     }
 

@@ -3,6 +3,7 @@
 use crate::domain::calendar::{FeeYear, Month};
 use crate::domain::exception::Class;
 use crate::domain::ids::{AccountNumber, BatchNumber, IdNumber, InstructionNumber};
+use crate::domain::instruction::InstructionState;
 use crate::domain::money::Money;
 use crate::domain::participant::{BankNumber, Participant, Recognition, Status};
 use crate::domain::plan::PlanVersion;
@@ -10,9 +11,9 @@ use crate::domain::policy::{Refusal, Subsidy, Terms};
 use crate::domain::returns::Return;
 use crate::pipeline::book::*;
 use crate::store::words::{self, Accounts};
-use crate::store::{Error, Result, chain, date};
+use crate::store::{Error, Result, chain, date, feed};
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 /// Sequences of a batch are below this: `instruction id = batch id << SEQUENCE_BITS | sequence`.
@@ -57,88 +58,123 @@ pub fn batch_book(
     (first, last): (u32, u32),
     mut needs: impl FnMut(&BatchLine, u32, &Line) -> bool,
 ) -> Result<BatchBook> {
-    let accounts = Accounts::load(conn)?;
-    let mut lines = Vec::with_capacity((last + 1).saturating_sub(first) as usize);
-    let mut close = Vec::new();
-    let base = id << SEQUENCE_BITS;
-    let stretch = (base + i64::from(first), base + i64::from(last));
-    // Two scans side by side: a join would search the second table anew for every row of the first.
-    let mut instructions = conn.prepare_cached(
-        "SELECT id, participant, amount, government, receivable, echo, version FROM instruction
-         WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-    )?;
-    let mut states =
-        conn.prepare_cached("SELECT id, state, closer FROM instruction_state WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
-    let (mut instructions, mut states) = (instructions.query(stretch)?, states.query(stretch)?);
-    while let (Some(row), Some(now)) = (instructions.next()?, states.next()?) {
-        let instruction: i64 = row.get(0)?;
-        let sequence = first + lines.len() as u32;
-        if instruction != base + i64::from(sequence) || now.get::<_, i64>(0)? != instruction {
-            return Err(Error::Broken(format!(
-                "batch {}: row {sequence} has no instruction or no state",
-                batch.number
-            )));
-        }
-        let line = line(row, now, &accounts)?;
-        if needs(&batch, sequence, &line) {
-            close.push(Close { sequence, instruction, participant: line.participant, version: row.get(6)? });
-        }
-        lines.push(line);
+    let stretch = Stretch { base: id << SEQUENCE_BITS, first, last };
+    let mut lines = read_lines(conn, &stretch)?;
+    read_states(conn, &stretch, &mut lines)?;
+    if lines.len() != stretch.len() {
+        let problem = format!("rows {first} to {last} are not all there, each with a state");
+        return Err(Error::Broken(format!("batch {}: {problem}", batch.number)));
     }
-    let close_ups = close_ups(conn, &close, stretch, batch.fee_year)?;
+    let mut close = Vec::new();
+    for (line, sequence) in lines.iter().zip(first..) {
+        if needs(&batch, sequence, line) {
+            close.push((sequence, line.participant));
+        }
+    }
+    let close_ups = close_ups(conn, &stretch, &close, batch.fee_year)?;
     Ok(BatchBook { version: self::version(conn)?, batch, lines, first, close_ups, closed: closed_months(conn)? })
 }
 
-fn line(row: &Row<'_>, now: &Row<'_>, accounts: &Accounts) -> Result<Line> {
-    let government = Money::from_fen(row.get(3)?);
-    let receivable: i64 = row.get(4)?;
-    Ok(Line {
-        participant: row.get(1)?,
-        amount: Money::from_fen(row.get(2)?),
-        deemed: if receivable == 0 { None } else { Some((accounts.account(receivable)?, government)) },
-        echo: row.get(5)?,
-        state: words::instruction_state(now.get(1)?),
-        closer: now.get(2)?,
-    })
+/// Neighbouring instructions of a batch.
+struct Stretch {
+    base: i64,
+    first: u32,
+    last: u32,
 }
 
-/// A row that needs a closer look.
-struct Close {
-    sequence: u32,
-    instruction: i64,
-    participant: i64,
-    version: u32,
+impl Stretch {
+    /// How many there are.
+    fn len(&self) -> usize {
+        (self.last + 1).saturating_sub(self.first) as usize
+    }
+
+    /// The stored numbers of the first and the last.
+    fn ids(&self) -> (i64, i64) {
+        (self.base + i64::from(self.first), self.base + i64::from(self.last))
+    }
+}
+
+/// The instructions of a stretch, all as if they were awaited: [`read_states`] says which are not.
+fn read_lines(conn: &Connection, stretch: &Stretch) -> Result<Vec<Line>> {
+    let accounts = Accounts::load(conn)?;
+    let mut lines = Vec::with_capacity(stretch.len());
+    let mut statement = conn.prepare_cached(
+        "SELECT participant, amount, government, receivable, echo, version FROM instruction
+         WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    )?;
+    let mut rows = statement.query(stretch.ids())?;
+    while let Some(row) = rows.next()? {
+        let receivable: i64 = row.get(3)?;
+        lines.push(Line {
+            participant: row.get(0)?,
+            amount: Money::from_fen(row.get(1)?),
+            deemed: match receivable {
+                0 => None,
+                receivable => Some((accounts.account(receivable)?, Money::from_fen(row.get(2)?))),
+            },
+            echo: row.get(4)?,
+            version: row.get(5)?,
+            state: InstructionState::Sent,
+            closer: false,
+        });
+    }
+    Ok(lines)
+}
+
+/// Counts the states of a stretch, and reads those that an awaited instruction does not have: nearly none while a
+/// batch is answered for the first time. Leaves no line where a state is missing.
+fn read_states(conn: &Connection, stretch: &Stretch, lines: &mut Vec<Line>) -> Result<()> {
+    let mut statement = conn.prepare_cached("SELECT count(*) FROM instruction_state WHERE id BETWEEN ?1 AND ?2")?;
+    let count: i64 = statement.query_row(stretch.ids(), |row| row.get(0))?;
+    if count != lines.len() as i64 {
+        lines.clear();
+    }
+    let mut statement = conn.prepare_cached(
+        "SELECT id, state, closer FROM instruction_state WHERE id BETWEEN ?1 AND ?2 AND (state <> ?3 OR closer <> 0)",
+    )?;
+    let (low, high) = stretch.ids();
+    let mut rows = statement.query((low, high, InstructionState::Sent as i64))?;
+    while let Some(row) = rows.next()? {
+        let place = row.get::<_, i64>(0)? - low;
+        if let Some(line) = lines.get_mut(place as usize) {
+            (line.state, line.closer) = (words::instruction_state(row.get(1)?), row.get(2)?);
+        }
+    }
+    Ok(())
 }
 
 /// All close-ups of a stretch by a few reads: failures alone are thousands.
 fn close_ups(
     conn: &Connection,
-    close: &[Close],
-    stretch: (i64, i64),
+    stretch: &Stretch,
+    close: &[(u32, i64)],
     fee_year: FeeYear,
 ) -> Result<HashMap<u32, CloseUp>> {
     let mut close_ups = HashMap::with_capacity(close.len());
-    let (Some(low), Some(high)) =
-        (close.iter().map(|row| row.participant).min(), close.iter().map(|row| row.participant).max())
-    else {
-        return Ok(close_ups);
-    };
-    let keys: Vec<String> = close.iter().map(|row| row.participant.to_string()).collect();
-    let keys = format!("[{}]", keys.join(","));
-    let dossiers: HashMap<i64, Dossier> = dossiers(conn, low..=high, fee_year, Whom::These(&keys))?
+    let mut keys: Vec<i64> = close.iter().map(|(_, participant)| *participant).collect();
+    keys.sort_unstable();
+    let (Some(low), Some(high)) = (keys.first(), keys.last()) else { return Ok(close_ups) };
+    let dossiers: HashMap<i64, Dossier> = dossiers(conn, *low..=*high, fee_year, Whom::These(&keys))?
         .into_iter()
         .map(|dossier| (dossier.id.key(), dossier))
         .collect();
-    let mut earlier = answers(conn, stretch)?;
-    let mut posted = conn.prepare_cached("SELECT 1 FROM posting WHERE id = ?1")?;
-    for row in close {
-        let id = IdNumber::from_key(row.participant);
-        let dossier = dossiers.get(&row.participant).cloned().unwrap_or_else(|| empty(id, fee_year));
-        let posted = posted.exists([row.instruction])?;
-        let earlier = earlier.remove(&row.instruction).unwrap_or_default();
-        close_ups.insert(row.sequence, CloseUp { dossier, version: row.version, earlier, posted });
+    let mut earlier = answers(conn, stretch.ids())?;
+    let posted = posted(conn, stretch.ids())?;
+    for (sequence, participant) in close {
+        let instruction = stretch.base + i64::from(*sequence);
+        let dossier = dossiers.get(participant).cloned();
+        let dossier = dossier.unwrap_or_else(|| empty(IdNumber::from_key(*participant), fee_year));
+        let earlier = earlier.remove(&instruction).unwrap_or_default();
+        close_ups.insert(*sequence, CloseUp { dossier, earlier, posted: posted.contains(&instruction) });
     }
     Ok(close_ups)
+}
+
+/// Instructions of a stretch under whose own key something was posted.
+fn posted(conn: &Connection, ids: (i64, i64)) -> Result<HashSet<i64>> {
+    let mut statement = conn.prepare_cached("SELECT id FROM posting WHERE id BETWEEN ?1 AND ?2")?;
+    let posted = statement.query_map(ids, |row| row.get(0))?;
+    Ok(posted.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Answers of a stretch of instructions so far, oldest first.
@@ -196,30 +232,23 @@ pub enum Whom<'k> {
     All,
     /// Those who may be asked: their plan of the year is `planned`.
     Planned,
-    /// These keys, as a JSON array.
-    These(&'k str),
+    /// These, and of them no lists.
+    These(&'k [i64]),
 }
 
-/// What a range read is given: first and last key, fee year, keys where only some are wanted.
-type Range<'k> = (i64, i64, FeeYear, Option<&'k str>);
+/// What a range read is given: first and last key, fee year.
+type Range = (i64, i64, FeeYear);
 
-impl<'k> Whom<'k> {
-    /// Narrows a range read; every narrowed statement takes all four parameters of a [`Range`].
+impl Whom<'_> {
+    /// Narrows a range read; every narrowed statement takes all three parameters of a [`Range`].
     fn narrow(self, sql: &str, key: &str) -> String {
         match self {
-            Whom::All => format!("{sql} AND ?3 > 0 AND ?4 IS NULL"),
+            Whom::All => format!("{sql} AND ?3 > 0"),
             Whom::Planned => format!(
-                "{sql} AND ?4 IS NULL AND {key} IN (SELECT participant FROM plan
+                "{sql} AND {key} IN (SELECT participant FROM plan
                  WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3 AND state = 0)"
             ),
-            Whom::These(_) => format!("{sql} AND ?3 > 0 AND {key} IN (SELECT value FROM json_each(?4))"),
-        }
-    }
-
-    fn keys(self) -> Option<&'k str> {
-        match self {
-            Whom::These(keys) => Some(keys),
-            Whom::All | Whom::Planned => None,
+            Whom::These(_) => format!("{sql} AND ?3 > 0 AND {key} IN (SELECT c0 FROM feed)"),
         }
     }
 }
@@ -231,45 +260,59 @@ pub fn dossiers(
     fee_year: FeeYear,
     whom: Whom<'_>,
 ) -> Result<Vec<Dossier>> {
-    let range = (*keys.start(), *keys.end(), fee_year, whom.keys());
+    let range = (*keys.start(), *keys.end(), fee_year);
     let mut all = BTreeMap::new();
-    read_people(conn, range, whom, &mut all)?;
-    read_plans(conn, range, whom, &mut all)?;
-    read_open(conn, range, whom, &mut all)?;
+    let mut read = || -> Result<()> {
+        read_roster(conn, range, whom, &mut all)?;
+        if !matches!(whom, Whom::These(_)) {
+            read_lists(conn, range, whom, &mut all)?;
+        }
+        read_plans(conn, range, whom, &mut all)?;
+        read_open(conn, range, whom, &mut all)
+    };
+    match whom {
+        Whom::These(keys) => feed::lend_keys(keys, read)?,
+        Whom::All | Whom::Planned => read()?,
+    }
     Ok(all.into_values().collect())
 }
 
 /// What roster and lists say of one participant, without plans and exceptions.
 pub fn person(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Dossier> {
     let mut found = BTreeMap::new();
-    read_people(conn, (id.key(), id.key(), fee_year, None), Whom::All, &mut found)?;
+    let range = (id.key(), id.key(), fee_year);
+    read_roster(conn, range, Whom::All, &mut found)?;
+    read_lists(conn, range, Whom::All, &mut found)?;
     Ok(found.remove(&id.key()).unwrap_or_else(|| empty(id, fee_year)))
 }
 
-fn read_people(conn: &Connection, given: Range<'_>, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
-    let fee_year = given.2;
-    let entry = |all: &mut BTreeMap<i64, Dossier>, key: i64, work: &mut dyn FnMut(&mut Dossier)| {
-        work(all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)));
-    };
-    let range = |sql: &str, key: &str| conn.prepare_cached(&whom.narrow(sql, key));
-    let mut statement = range(
+/// The dossier of a key.
+fn of(all: &mut BTreeMap<i64, Dossier>, key: i64, fee_year: FeeYear) -> &mut Dossier {
+    all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year))
+}
+
+fn read_roster(conn: &Connection, given: Range, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
+    let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT id, name, district, tier, bank, bank_text, account, account_name, status, status_since, town, village,
                 person_number FROM participant WHERE id BETWEEN ?1 AND ?2",
         "id",
-    )?;
+    ))?;
     let mut rows = statement.query(given)?;
     while let Some(row) = rows.next()? {
-        let participant = participant(row)?;
-        entry(all, row.get(0)?, &mut |dossier| dossier.participant = Some(participant.clone()));
+        of(all, row.get(0)?, given.2).participant = Some(participant(row)?);
     }
+    Ok(())
+}
+
+fn read_lists(conn: &Connection, given: Range, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
+    let range = |sql: &str, key: &str| conn.prepare_cached(&whom.narrow(sql, key));
     let mut statement = range(
         "SELECT participant, payer, district, category, year, name FROM recognition WHERE participant BETWEEN ?1 AND ?2",
         "participant",
     )?;
     let mut rows = statement.query(given)?;
     while let Some(row) = rows.next()? {
-        let recognition = recognition(row)?;
-        entry(all, row.get(0)?, &mut |dossier| dossier.recognitions.push(recognition.clone()));
+        of(all, row.get(0)?, given.2).recognitions.push(recognition(row)?);
     }
     let mut statement = range(
         "SELECT DISTINCT participant FROM recognition_change WHERE participant BETWEEN ?1 AND ?2",
@@ -277,7 +320,7 @@ fn read_people(conn: &Connection, given: Range<'_>, whom: Whom<'_>, all: &mut BT
     )?;
     let mut rows = statement.query(given)?;
     while let Some(row) = rows.next()? {
-        entry(all, row.get(0)?, &mut |dossier| dossier.ever_listed = true);
+        of(all, row.get(0)?, given.2).ever_listed = true;
     }
     let mut statement =
         range("SELECT participant, class, name FROM confirmation WHERE participant BETWEEN ?1 AND ?2", "participant")?;
@@ -285,14 +328,13 @@ fn read_people(conn: &Connection, given: Range<'_>, whom: Whom<'_>, all: &mut BT
     while let Some(row) = rows.next()? {
         let (class, name): (String, String) = (row.get(1)?, row.get(2)?);
         let is_name = class == Class::NameDiffers.word();
-        entry(all, row.get(0)?, &mut |dossier| {
-            if is_name { &mut dossier.confirmed_names } else { &mut dossier.confirmed_holders }.push(name.clone());
-        });
+        let dossier = of(all, row.get(0)?, given.2);
+        if is_name { &mut dossier.confirmed_names } else { &mut dossier.confirmed_holders }.push(name);
     }
     Ok(())
 }
 
-fn read_plans(conn: &Connection, range: Range<'_>, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
+fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on, i.attempt
@@ -317,7 +359,7 @@ fn read_plans(conn: &Connection, range: Range<'_>, whom: Whom<'_>, all: &mut BTr
         };
         let paid = if state.is_paid() { paid(conn, key, fee_year, row.get(3)?)? } else { None };
         let plan = PlanBook { state, versions: Vec::new(), instruction, attempts: row.get(2)?, paid };
-        all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)).plan = Some(plan);
+        of(all, key, fee_year).plan = Some(plan);
     }
     let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT participant, version, from_day, tier, government, payer, category, district, refusal
@@ -366,7 +408,7 @@ fn paid(conn: &Connection, participant: i64, fee_year: FeeYear, instruction: Opt
     Ok(paid)
 }
 
-fn read_open(conn: &Connection, range: Range<'_>, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
+fn read_open(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
         "SELECT x.participant, x.id, x.class, x.amount, p.booked_on, x.instruction, b.number
@@ -379,7 +421,7 @@ fn read_open(conn: &Connection, range: Range<'_>, whom: Whom<'_>, all: &mut BTre
     while let Some(row) = rows.next()? {
         let open = open_exception(row)?;
         let key: i64 = row.get(0)?;
-        all.entry(key).or_insert_with(|| empty(IdNumber::from_key(key), fee_year)).open.push(open);
+        of(all, key, fee_year).open.push(open);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::pipeline::book::BatchLine;
 use crate::pipeline::lists::Recognised;
 use crate::store::apply::range;
 use crate::store::chain::Txn;
-use crate::store::{Result, book, bulk, date, day, words};
+use crate::store::{Result, book, date, day, feed, words};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 
@@ -95,6 +95,15 @@ pub fn ended(conn: &Connection, sha256: &[u8; 32]) -> Result<Option<(FileState, 
     )?;
     let found = statement.query_row([&sha256[..]], |row| Ok((row.get::<_, u8>(0)?, row.get(1)?)));
     Ok(found.optional()?.map(|(state, archived)| (FileState::ALL[usize::from(state)].0, archived)))
+}
+
+/// How the newest file of these bytes from this sender ended, quarantine included.
+pub fn ended_from(conn: &Connection, sender: &str, sha256: &[u8; 32]) -> Result<Option<FileState>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state FROM file WHERE sha256 = ?1 AND sender = ?2 AND state IN (2, 3, 4) ORDER BY id DESC LIMIT 1",
+    )?;
+    let found = statement.query_row((&sha256[..], sender), |row| row.get::<_, u8>(0)).optional()?;
+    Ok(found.map(|state| FileState::ALL[usize::from(state)].0))
 }
 
 /// Digest of the newest processed roster, or of the list version in force in a scope: what a repeat is held against.
@@ -224,6 +233,12 @@ pub fn unanswered(conn: &Connection, batch: i64) -> Result<Vec<(u32, i64)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Exceptions that rows of a file opened.
+pub fn exceptions_of(conn: &Connection, file: i64) -> Result<u64> {
+    let mut statement = conn.prepare_cached("SELECT count(*) FROM exception WHERE file = ?1")?;
+    Ok(statement.query_row([file], |row| row.get::<_, i64>(0))? as u64)
+}
+
 /// Whether the missing rows of a batch were noted before.
 pub fn missing_noted(conn: &Connection, batch: i64) -> Result<bool> {
     let mut statement =
@@ -304,25 +319,26 @@ impl Txn<'_> {
         for (_, row) in rows {
             self.tx.prepare_cached("DELETE FROM participant WHERE id = ?1")?.execute([row.id.key()])?;
         }
-        bulk::insert(&self.tx, "participant", 15, rows, |bind, (line, row)| {
-            bind.put(row.id.key())?;
-            bind.put(row.name.as_str())?;
-            bind.put(row.district.as_str())?;
-            bind.put(row.tier.fen())?;
-            bind.put(row.bank.map(|bank| bank.0))?;
-            bind.put(row.bank_text.as_str())?;
-            bind.put(row.account.as_ref().map(|account| account.text()))?;
-            bind.put(row.account_name.as_deref())?;
-            bind.put(match &row.status {
-                Status::Normal => "",
-                Status::NotNormal(text) => text,
-            })?;
-            bind.put(day(row.status_since))?;
-            bind.put(row.town.as_str())?;
-            bind.put(row.village.as_str())?;
-            bind.put(row.person_number.as_str())?;
-            bind.put(file)?;
-            bind.put(line)
+        let sql =
+            "INSERT INTO participant SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, ?1, c13 FROM feed";
+        feed::insert(&self.tx, sql, [file], rows, |(line, row), column| match column {
+            0 => row.id.key().into(),
+            1 => row.name.as_str().into(),
+            2 => row.district.as_str().into(),
+            3 => row.tier.fen().into(),
+            4 => row.bank.map(|bank| i64::from(bank.0)).into(),
+            5 => row.bank_text.as_str().into(),
+            6 => row.account.as_ref().map(|account| account.text()).into(),
+            7 => row.account_name.as_deref().into(),
+            8 => match &row.status {
+                Status::Normal => "".into(),
+                Status::NotNormal(text) => text.as_str().into(),
+            },
+            9 => day(row.status_since).into(),
+            10 => row.town.as_str().into(),
+            11 => row.village.as_str().into(),
+            12 => row.person_number.as_str().into(),
+            _ => i64::from(*line).into(),
         })
     }
 

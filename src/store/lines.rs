@@ -50,8 +50,9 @@ pub fn failing(conn: &Connection, bank: BankNumber) -> Result<Option<Failing>> {
 
 /// The digest of a file that was fetched before, if it still is what it was.
 pub fn fetched(conn: &Connection, bank: BankNumber, file: Listed<'_>) -> Result<Option<[u8; 32]>> {
-    let mut statement =
-        conn.prepare_cached("SELECT sha256 FROM fetched WHERE bank = ?1 AND name = ?2 AND size = ?3 AND mtime = ?4")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT sha256 FROM fetched WHERE bank = ?1 AND name = ?2 AND size = ?3 AND mtime = ?4 AND NOT gone",
+    )?;
     let key = (bank.0, file.name, file.size as i64, file.mtime as i64);
     Ok(statement.query_row(key, |row| row.get(0)).optional()?)
 }
@@ -92,13 +93,21 @@ impl Store {
 
     /// Remembers a file that was fetched.
     pub fn note_fetched(&mut self, bank: BankNumber, file: Listed<'_>, sha256: [u8; 32]) -> Result<()> {
-        self.conn.prepare_cached("INSERT OR REPLACE INTO fetched VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+        self.conn.prepare_cached("INSERT OR REPLACE INTO fetched VALUES (?1, ?2, ?3, ?4, ?5, 0)")?.execute((
             bank.0,
             file.name,
             file.size as i64,
             file.mtime as i64,
             &sha256[..],
         ))?;
+        Ok(())
+    }
+
+    /// A file that was fetched is no longer at the bank: what comes there next is another one, however alike.
+    pub fn note_gone(&mut self, bank: BankNumber, file: Listed<'_>) -> Result<()> {
+        self.conn
+            .prepare_cached("UPDATE fetched SET gone = 1 WHERE bank = ?1 AND name = ?2 AND size = ?3 AND mtime = ?4")?
+            .execute((bank.0, file.name, file.size as i64, file.mtime as i64))?;
         Ok(())
     }
 }

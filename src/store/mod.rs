@@ -6,13 +6,14 @@ pub mod audit;
 pub mod balance;
 pub mod batches;
 pub mod book;
-mod bulk;
 pub mod chain;
 pub mod deliveries;
 pub mod exceptions;
 pub mod explain;
 pub mod export;
 pub mod facts;
+#[expect(unsafe_code, reason = "the engine asks for rows through an interface of C; the module says why it is sound")]
+mod feed;
 pub mod figures;
 pub mod files;
 pub mod lines;
@@ -119,6 +120,7 @@ impl Store {
         // 128 MB: the log of one large file is folded back once, not by every fourth commit of it.
         conn.pragma_update(None, "wal_autocheckpoint", 4_096)?;
         conn.set_prepared_statement_cache_capacity(128);
+        feed::register(&conn)?;
         let mut store = Store { conn };
         store.migrate(path)?;
         Ok(store)

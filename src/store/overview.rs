@@ -1,6 +1,6 @@
 //! What is open: read for people who look, never for a decision.
 
-use crate::domain::calendar::Date;
+use crate::domain::calendar::{Date, days_before};
 use crate::domain::exception::Class;
 use crate::domain::ids::{IdNumber, InstructionNumber};
 use crate::domain::money::Money;
@@ -65,6 +65,22 @@ pub fn unfinished_files(conn: &Connection, today: Date) -> Result<Facts> {
         let late = Fact::Flag(date(row.get(3)?) < today);
         let state = word(row, 4, |state| FileState::ALL[state as usize].0.word())?;
         Ok(vec![number(row, 0)?, text(row, 1)?, sender(row, 2)?, day(row, 3)?, state, number(row, 5)?, late])
+    })?;
+    Ok(facts)
+}
+
+/// Drop files of the last 30 days of which nothing took effect, newest first, until the same sender's file of that name
+/// was taken.
+pub fn quarantined_files(conn: &Connection, today: Date) -> Result<Facts> {
+    let mut facts = Facts::new("quarantined", &["file", "name", "from", "arrived", "reason"]);
+    let since = days_before(today, 30);
+    let sql = "SELECT id, name, sender, arrived, reason FROM file f WHERE state = ?1 AND arrived >= ?2
+               AND NOT EXISTS (SELECT 1 FROM file g WHERE g.id > f.id AND g.sender = f.sender AND g.name = f.name
+                               AND g.state = ?3)
+               ORDER BY id DESC LIMIT 20";
+    let states = (FileState::Quarantined as i64, crate::store::day(since), FileState::Processed as i64);
+    facts.read(conn, sql, states, |row| {
+        Ok(vec![number(row, 0)?, text(row, 1)?, sender(row, 2)?, day(row, 3)?, text(row, 4)?])
     })?;
     Ok(facts)
 }

@@ -26,10 +26,10 @@ pub struct Behind {
     full: SyncSender<Vec<u8>>,
     empty: Receiver<Vec<u8>>,
     piece: Vec<u8>,
-    writer: JoinHandle<io::Result<Finished>>,
+    writer: JoinHandle<io::Result<(File, Finished)>>,
 }
 
-/// What was written, durably.
+/// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// Bytes.
@@ -47,8 +47,8 @@ impl Behind {
         Behind { full, empty, piece: Vec::with_capacity(PIECE), writer }
     }
 
-    /// Waits until all is on disk.
-    pub fn finish(mut self) -> io::Result<Finished> {
+    /// Waits until all is written; the file comes back, to be brought to disk.
+    pub fn finish(mut self) -> io::Result<(File, Finished)> {
         let handed = self.hand_over();
         drop(self.full);
         let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -83,7 +83,7 @@ fn write_pieces(
     pieces: Receiver<Vec<u8>>,
     give_back: impl Fn(Vec<u8>),
     hashed: bool,
-) -> io::Result<Finished> {
+) -> io::Result<(File, Finished)> {
     let early = file.try_clone()?;
     let (ask, asked) = sync_channel(1);
     let disk = std::thread::spawn(move || {
@@ -110,8 +110,7 @@ fn write_pieces(
     }
     drop(ask);
     disk.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    file.sync_all()?;
-    Ok(Finished { size, sha256: hasher.map(|hasher| hasher.finalize().into()) })
+    Ok((file, Finished { size, sha256: hasher.map(|hasher| hasher.finalize().into()) }))
 }
 
 /// A file of our own making on its way into the spool.
@@ -134,7 +133,8 @@ impl Making {
     /// The file is whole: it lies at `spool/<sha256>`, durably.
     pub fn finish(self) -> Result<Spooled, Error> {
         let Making { behind, part, spool } = self;
-        let finished = behind.finish().map_err(|source| Error::io(&part, "write", source))?;
+        let (file, finished) = behind.finish().map_err(|source| Error::io(&part, "write", source))?;
+        file.sync_all().map_err(|source| Error::not_durable(&part, source))?;
         let sha256 = finished.sha256.expect("it was asked for");
         let path = spool.join(hex(&sha256));
         fs::rename(&part, &path).map_err(|source| Error::io(&path, "rename", source))?;

@@ -145,7 +145,8 @@ fn copy(remote: &mut dyn Remote, profile: &Profile, entry: &Entry, part: &Path) 
     if size != entry.size || look_again(remote, profile, &path, entry)?.as_ref() != Some(entry) {
         return Ok(None);
     }
-    let finished = copy.finish().map_err(|source| Error::NotDurable { path: escaped(part), source })?;
+    let (file, finished) = copy.finish().map_err(|source| Error::io(part, "write", source))?;
+    file.sync_all().map_err(|source| Error::NotDurable { path: escaped(part), source })?;
     Ok(finished.sha256)
 }
 

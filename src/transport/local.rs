@@ -6,7 +6,7 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -100,14 +100,6 @@ impl Remote for LocalRemote {
             Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => Err(refused(path, CREATING, "it exists")),
             Err(source) => Err(Error::io(&place, "create", source).into()),
         }
-    }
-
-    fn append(&mut self, path: &RemotePath, from: u64, bytes: &mut dyn Read) -> Result<Synced, Fault> {
-        let place = self.place(path);
-        let failed = |source| Error::io(&place, "write", source);
-        let mut file = File::options().write(true).open(&place).map_err(failed)?;
-        file.seek(SeekFrom::Start(from)).map_err(failed)?;
-        self.write(file, &place, bytes)
     }
 
     fn rename(&mut self, from: &RemotePath, to: &RemotePath) -> Result<(), Fault> {

@@ -9,7 +9,7 @@ use crate::domain::delivery::{Doubt, Manners, Move, Proof, Sight, Stage, next_mo
 use crate::transport::remote::{CREATING, EntryKind, Fault, Remote, RemotePath};
 use crate::transport::{Digest, Error, hex};
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Where the bytes of a file are.
@@ -79,12 +79,14 @@ const TEMPORARIES: u32 = 3;
 /// Acts of one call at most. Four lead from nothing to delivered; a server that undoes them is not followed for ever.
 const ACTS: u32 = 8;
 
-/// Delivers one file, from `stage` on. `record` is told each stage before its act, the last with its proof.
+/// Delivers one file, from `stage` on. `record` is told each stage before its act, the last with its proof. With
+/// `looks_only` nothing is written or named any more: what is there counts, what is not stays away.
 pub fn deliver<E>(
     remote: &mut dyn Remote,
     habits: Habits,
     file: &Outgoing<'_>,
     stage: Stage,
+    looks_only: bool,
     mut record: impl FnMut(Stage, Option<Proof>) -> Result<(), E>,
 ) -> Result<Ended, Undelivered<E>> {
     let mut delivery = Delivery { remote, habits, file, was_verified: false, was_written: None };
@@ -99,15 +101,11 @@ pub fn deliver<E>(
         let last = delivery.look_at_final(named)?;
         let temporary = delivery.find_temporary(last.sight)?;
         match next_move(habits.manners, stage, named, last.sight, temporary.sight) {
+            Move::Write | Move::Name if looks_only => return Ok(Ended::InDoubt(Doubt::TooLate)),
             Move::Write => {
                 note(&mut stage, Stage::Writing, None)?;
                 delivery.write()?;
                 named = !habits.manners.renames;
-            }
-            Move::Complete => {
-                note(&mut stage, Stage::Writing, None)?;
-                delivery.complete(last.size)?;
-                named = true;
             }
             Move::Name => {
                 note(&mut stage, Stage::Naming, None)?;
@@ -249,15 +247,10 @@ impl Delivery<'_> {
     }
 
     fn create(&mut self, path: &RemotePath) -> Result<(), Fault> {
-        let mut bytes = self.file.bytes.open(0)?;
+        let mut bytes = self.file.bytes.open()?;
         self.remote.create(path, &mut bytes)?;
         self.was_written = Some(path.clone());
         Ok(())
-    }
-
-    fn complete(&mut self, from: u64) -> Result<(), Fault> {
-        let mut bytes = self.file.bytes.open(from)?;
-        self.remote.append(&self.file.path(), from, &mut bytes).map(|_| ())
     }
 }
 
@@ -276,17 +269,10 @@ impl Outgoing<'_> {
 }
 
 impl<'a> Bytes<'a> {
-    fn open(self, from: u64) -> Result<Box<dyn Read + 'a>, Fault> {
+    fn open(self) -> Result<Box<dyn Read + 'a>, Fault> {
         match self {
-            Bytes::Memory(bytes) => {
-                let mut cursor = Cursor::new(bytes);
-                cursor.set_position(from);
-                Ok(Box::new(cursor))
-            }
-            Bytes::File(path) => {
-                let opened = File::open(path).and_then(|mut file| file.seek(SeekFrom::Start(from)).map(|_| file));
-                Ok(Box::new(opened.map_err(|source| Error::io(path, "read", source))?))
-            }
+            Bytes::Memory(bytes) => Ok(Box::new(bytes)),
+            Bytes::File(path) => Ok(Box::new(File::open(path).map_err(|source| Error::io(path, "read", source))?)),
         }
     }
 }
@@ -300,7 +286,7 @@ struct Comparer<'a> {
 
 impl<'a> Comparer<'a> {
     fn of(file: &Outgoing<'a>) -> Result<Comparer<'a>, Fault> {
-        Ok(Comparer { ours: file.bytes.open(0)?, slice: Vec::new(), differs: false })
+        Ok(Comparer { ours: file.bytes.open()?, slice: Vec::new(), differs: false })
     }
 
     fn sight(&self, found: u64, ours: u64) -> Sight {

@@ -179,9 +179,6 @@ pub trait Remote {
     /// Writes a new file; a name that is taken is refused, with [`CREATING`] as what was not done.
     fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<Synced, Fault>;
 
-    /// Writes behind the first `from` bytes of a file that is there.
-    fn append(&mut self, path: &RemotePath, from: u64, bytes: &mut dyn Read) -> Result<Synced, Fault>;
-
     /// Gives a file another name; a name that is taken is refused.
     fn rename(&mut self, from: &RemotePath, to: &RemotePath) -> Result<(), Fault>;
 

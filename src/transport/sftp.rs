@@ -9,7 +9,7 @@ use crate::transport::remote::{CREATING, Entry, EntryKind, Fault, Listing, Remot
 use crate::transport::watchdog::{Leash, Limits, Watchdog};
 use ssh2::{ErrorCode, File, FileStat, MethodType, OpenFlags, OpenType, Session, Sftp};
 use std::ffi::OsStr;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -270,15 +270,6 @@ impl Remote for SftpRemote {
         let limits = self.profile.transfer_limits();
         self.within(limits, |remote| {
             let file = remote.open(path, OpenFlags::WRITE | OpenFlags::EXCLUSIVE, CREATING)?;
-            remote.write_all(file, path, bytes)
-        })
-    }
-
-    fn append(&mut self, path: &RemotePath, from: u64, bytes: &mut dyn Read) -> Result<Synced, Fault> {
-        let limits = self.profile.transfer_limits();
-        self.within(limits, |remote| {
-            let mut file = remote.open(path, OpenFlags::WRITE, "open")?;
-            file.seek(SeekFrom::Start(from)).map_err(|error| remote.io_fault("write", path, &error))?;
             remote.write_all(file, path, bytes)
         })
     }

@@ -66,6 +66,7 @@ impl Bureau {
     }
 
     /// Has these banks in place of the usual three.
+    #[cfg(feature = "bank-sim")]
     pub(crate) fn replace_banks(&self, banks: &str) {
         let path = self.home().join("daikou.toml");
         let text = fs::read_to_string(&path).unwrap();
@@ -75,6 +76,7 @@ impl Bureau {
     }
 
     /// Puts further lines behind those of one bank.
+    #[cfg(feature = "bank-sim")]
     pub(crate) fn add_to_bank(&self, key: &str, lines: &str) {
         let path = self.home().join("daikou.toml");
         let text = fs::read_to_string(&path).unwrap();

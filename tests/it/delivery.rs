@@ -325,7 +325,10 @@ impl Stage {
         for file in there {
             let ours = self.archived();
             let bytes = fs::read(self.home.join("upload").join(&file)).unwrap();
-            assert!(bytes == ours || bytes == b"other bytes", "{name}: {file} is not what was approved");
+            // Where renaming is forbidden half a file may stand there, and is never called sent.
+            let is_half = name == "may-not-rename-cut" && ours.starts_with(&bytes) && self.state() != "sent";
+            let is_sound = bytes == ours || bytes == b"other bytes" || is_half;
+            assert!(is_sound, "{name}: {file} is not what was approved");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the documents name exists, and what exists is named in them.
 
 use daikou::domain::exception::Class;
+use daikou::telemetry::NAMES;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,22 @@ fn every_class_of_exceptions_is_documented() {
     let page = text("docs/errors.md");
     for (_, word, chinese) in Class::ALL {
         assert!(page.contains(&format!("\n| `{word}` | {chinese} |")), "docs/errors.md: {word} {chinese}");
+    }
+}
+
+#[test]
+fn every_alarm_and_no_unknown_figure_is_in_the_operators_page() {
+    let page = text("docs/operating.md");
+    let alarms = rows(&page, "## Alarms");
+    for path in std::fs::read_dir(root().join("src/daemon")).unwrap().map(|entry| entry.unwrap().path()) {
+        let source = std::fs::read_to_string(&path).unwrap_or_default();
+        let raised = source.split("alarms.raise(\"").skip(1).filter_map(|rest| rest.split('"').next());
+        for class in raised.chain(["line", "line-blocked"]) {
+            assert!(alarms.contains(class), "docs/operating.md has no alarm {class}: {}", path.display());
+        }
+    }
+    for name in page.split("`daikou_").skip(1).filter_map(|rest| rest.split(['`', '{']).next()) {
+        assert!(NAMES.contains(&format!("daikou_{name}").as_str()), "docs/operating.md: no figure daikou_{name}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::bureau::{Bureau, Daemon, all_paid, names, wait_for};
 use crate::sshd::{Sshd, missing};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A bureau whose rural bank has a server of its own; the other banks come to the drop tree.
 pub(crate) struct Exchange {
@@ -66,9 +66,15 @@ fn posted(daemon: &Daemon) -> i64 {
 }
 
 fn publish(folder: &Path, files: &[(String, Vec<u8>)]) {
+    publish_at(folder, files, SystemTime::now());
+}
+
+fn publish_at(folder: &Path, files: &[(String, Vec<u8>)], at: SystemTime) {
     for (name, bytes) in files {
-        fs::write(folder.join(format!("{name}.tmp")), bytes).unwrap();
-        fs::rename(folder.join(format!("{name}.tmp")), folder.join(name)).unwrap();
+        let hidden = folder.join(format!("{name}.tmp"));
+        fs::write(&hidden, bytes).unwrap();
+        fs::File::options().append(true).open(&hidden).unwrap().set_modified(at).unwrap();
+        fs::rename(hidden, folder.join(name)).unwrap();
     }
 }
 
@@ -101,6 +107,40 @@ fn a_year_goes_there_and_back_over_openssh() {
     exchange.bureau.assert_log_is_clean();
     let (code, words) = exchange.bureau.daikou(&["audit"]);
     assert_eq!(code, Some(0), "{words}");
+}
+
+#[test]
+fn a_file_just_like_a_deleted_one_is_another_and_one_in_quarantine_is_left() {
+    if let Some(reason) = missing() {
+        return println!("skipped: {reason}");
+    }
+    let exchange = Exchange::start(6, "after = \"delete\"");
+    let daemon = exchange.bureau.start();
+    exchange.drop_tables();
+    let (_, request) = exchange.request();
+    let (right, at) = (all_paid(&request), SystemTime::now());
+    publish_at(&exchange.download, &right, at);
+    wait_for("it is posted", || posted(&daemon) == 6);
+    wait_for("it is deleted", || names(&exchange.download).is_empty());
+
+    // The same name, size and second; a digit of the total in the header is another.
+    let mut wrong = right.clone();
+    wrong[0].1[109] ^= 1;
+    publish_at(&exchange.download, &wrong, at);
+    let quarantined = || daemon.figure("daikou_files{kind=\"return\",state=\"quarantined\"}");
+    wait_for("it is in quarantine", || quarantined() == 1);
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(
+        (quarantined(), names(&exchange.download).len()),
+        (1, 1),
+        "once is enough, and it is the bank's to mend"
+    );
+
+    // The bank mends it.
+    publish(&exchange.download, &right);
+    wait_for("it is known, and deleted", || names(&exchange.download).is_empty());
+    assert_eq!(daemon.figure("daikou_files{kind=\"return\",state=\"duplicate\"}"), 1);
+    assert_eq!(posted(&daemon), 6);
 }
 
 #[test]

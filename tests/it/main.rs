@@ -9,6 +9,7 @@ mod check;
 mod defects;
 #[cfg(feature = "bank-sim")]
 mod delivery;
+mod demo;
 mod docs;
 mod drops;
 mod exchange;

@@ -1,10 +1,12 @@
-//! A real upload: OpenSSH serves the drop folders in a chroot, a real `sftp` client puts files there, cut off in the
-//! middle and resumed, and the daemon, killed in the middle too, posts each of them exactly once.
+//! A real upload: OpenSSH serves the drop folders in a chroot by the configuration that we ship, a real `sftp` client
+//! puts files there, cut off in the middle and resumed, and the daemon, killed in the middle too, posts each of them
+//! exactly once.
 //!
 //! Keys, configuration and server are thrown away afterwards. A chroot needs root, and folders above it that nobody
 //! else may write to; where that or the server is missing, the test says so and proves nothing.
 
 use crate::bureau::{Bureau, all_paid, names, wait_for};
+use crate::docs::text;
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -39,15 +41,12 @@ impl Served {
         fs::set_permissions(keys.parent().unwrap(), fs::Permissions::from_mode(0o711)).unwrap();
         let ports: Vec<u16> = COUNTERPARTIES.iter().map(|_| free_port()).collect();
         let mut text = format!(
-            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nSubsystem sftp internal-sftp\n",
-            host.display(),
-            key.with_extension("pub").display()
+            "HostKey {}\nStrictModes no\nUsePAM no\nPidFile none\nSubsystem sftp internal-sftp\n",
+            host.display()
         );
         ports.iter().for_each(|port| text += &format!("ListenAddress 127.0.0.1:{port}\n"));
-        text += "PasswordAuthentication no\nKbdInteractiveAuthentication no\nAllowTcpForwarding no\n";
-        text += "ForceCommand internal-sftp -u 0007\n";
         for (port, folder) in ports.iter().zip(COUNTERPARTIES) {
-            text += &format!("Match LocalPort {port}\n  ChrootDirectory {}\n", bureau.drops(folder).display());
+            text += &shipped(&format!("LocalPort {port}"), &bureau.drops(folder), &key.with_extension("pub"));
             let inbox = bureau.drops(folder).join("in");
             chown(&inbox, Some(USER.1), None).unwrap();
         }
@@ -70,7 +69,7 @@ impl Served {
             command.args(["-o", option]);
         }
         let target = format!("{}@127.0.0.1", USER.0);
-        command.args(options).arg(target).stdin(Stdio::piped()).stdout(Stdio::null());
+        command.args(options).arg(target).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut client = command.spawn().unwrap();
         client.stdin.take().unwrap().write_all(batch.as_bytes()).unwrap();
         client
@@ -78,9 +77,30 @@ impl Served {
 
     /// A whole session.
     fn session(&self, counterparty: &str, batch: &str) {
-        let status = self.client(counterparty, &[], batch).wait().unwrap();
-        assert!(status.success(), "{counterparty}: {batch}: {status}");
+        let said = self.client(counterparty, &[], batch).wait_with_output().unwrap();
+        assert!(said.status.success(), "{counterparty}: {batch}: {}", String::from_utf8_lossy(&said.stderr));
     }
+
+    /// A session with one command that the server must refuse, or must not even offer.
+    fn refused(&self, counterparty: &str, command: &str) {
+        let said = self.client(counterparty, &[], &format!("{command}\n")).wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&said.stderr);
+        let is_refused = ["ermission denied", "does not support"].iter().any(|answer| words.contains(answer));
+        assert!(!said.status.success() && is_refused, "{command}: {words}");
+    }
+}
+
+/// The configuration that we ship, for another match, folder and key: there are no such users here.
+fn shipped(matches: &str, chroot: &Path, keys: &Path) -> String {
+    let adapted = [
+        ("Group daikou-drop", matches.to_owned()),
+        ("ChrootDirectory %h", format!("ChrootDirectory {}", chroot.display())),
+        ("/etc/ssh/daikou/%u", keys.display().to_string()),
+    ];
+    adapted.into_iter().fold(text("systemd/sshd-daikou.conf"), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, &to)
+    })
 }
 
 impl Drop for Served {
@@ -123,6 +143,80 @@ impl Desk {
         fs::write(&path, bytes).unwrap();
         path.display().to_string()
     }
+}
+
+#[test]
+fn the_shipped_configuration_holds_for_counterparties_and_for_nobody_else() {
+    if let Some(reason) = missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let host = dir.path().join("host");
+    make_key(&host);
+    fs::create_dir_all("/run/sshd").unwrap();
+    let path = dir.path().join("sshd_config");
+    // Any group with a user in it.
+    let shipped = text("systemd/sshd-daikou.conf").replace("daikou-drop", "nogroup");
+    fs::write(&path, format!("HostKey {}\nX11Forwarding yes\n{shipped}", host.display())).unwrap();
+    let sshd = |args: &[&str]| {
+        let output = Command::new(SERVER).args(args).arg("-f").arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    sshd(&["-t"]);
+    let settings = |user: &str| sshd(&["-T", "-C", &format!("user={user},host=bank,addr=192.0.2.1")]);
+    let (counterparty, other) = (settings(USER.0), settings("root"));
+    let denied = "symlink,hardlink,readlink,mkdir,rmdir,setstat,fsetstat,lsetstat,remove,copy-data";
+    for setting in [
+        "chrootdirectory %h",
+        &format!("forcecommand internal-sftp -u 0007 -P {denied}"),
+        "authorizedkeysfile /etc/ssh/daikou/%u",
+        "authenticationmethods publickey",
+        "passwordauthentication no",
+        "kbdinteractiveauthentication no",
+        "disableforwarding yes",
+        "permittty no",
+        "permittunnel no",
+        "permituserrc no",
+    ] {
+        assert!(counterparty.lines().any(|line| line == setting), "{setting}: {counterparty}");
+    }
+    assert!(other.contains("\nchrootdirectory none\n") && other.contains("\nforcecommand none\n"), "{other}");
+}
+
+#[test]
+fn a_counterparty_may_put_and_rename_and_nothing_else() {
+    if let Some(reason) = missing() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let bureau = Bureau::new(Path::new("/srv"), 1);
+    let served = Served::start(&bureau);
+    let file = bureau.beside("file");
+    fs::write(&file, "x").unwrap();
+    let (bank, inbox) = ("banks/rural", bureau.drops("banks/rural/in"));
+    served.session(bank, &format!("put {} in/a.tmp\nrename in/a.tmp in/a\n", file.display()));
+    assert_eq!(names(&inbox), ["a"]);
+    assert_eq!(fs::metadata(inbox.join("a")).unwrap().permissions().mode() & 0o007, 0, "nothing for others");
+    for command in [
+        "symlink /etc/passwd in/b",
+        "ln in/a in/b",
+        "mkdir in/b",
+        "rmdir in",
+        "chmod 000 in/a",
+        "rm in/a",
+        "cp in/a in/b",
+    ] {
+        served.refused(bank, command);
+    }
+    assert_eq!(names(&inbox), ["a"]);
+    // A client that would set the mode too is told no: the file is there all the same.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o404)).unwrap();
+    served.session(bank, &format!("put -p {} in/c\n", file.display()));
+    assert_eq!(fs::metadata(inbox.join("c")).unwrap().permissions().mode() & 0o007, 0);
+    served.refused(bank, &format!("put {} out/b", file.display()));
+    served.refused(bank, &format!("put {} b", file.display()));
 }
 
 #[test]

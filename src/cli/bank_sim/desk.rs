@@ -126,12 +126,13 @@ impl Desk {
         }
     }
 
-    /// The bank found out about the rows that it did not know, and answers them again.
-    pub(super) fn find_out(&mut self, today: Date) -> io::Result<()> {
+    /// The bank found out about the rows that it did not know, and answers them again; in how many files.
+    pub(super) fn find_out(&mut self, today: Date) -> io::Result<usize> {
         let files = self.bank.found_out(today);
+        let count = files.len();
         self.queue(files, true)?;
         self.publish(false);
-        Ok(())
+        Ok(count)
     }
 
     /// Another business date from here on.

@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -145,6 +145,15 @@ pub fn start(setup: &Setup) -> io::Result<Running> {
     Ok(Running { port, fingerprint, ports, banks, stop: Some(stop), thread: Some(thread) })
 }
 
+/// Makes a key to log in with: the private key into a file that nobody else may read, the public one into
+/// `authorized_keys`.
+///
+/// # Errors
+/// One of the files cannot be written.
+pub fn make_login(key: &Path, authorized_keys: &Path) -> io::Result<()> {
+    fs::write(authorized_keys, wire::make_key(key)?)
+}
+
 impl Running {
     /// One line for each bank: `sftp://USER@127.0.0.1:PORT SHA256:…`.
     pub fn addresses(&self) -> Vec<String> {
@@ -162,13 +171,13 @@ impl Running {
         self.banks.iter().for_each(|bank| bank.desk().set_today(today));
     }
 
-    /// A bank found out about the rows that it did not know, and answers them again.
+    /// A bank found out about the rows that it did not know, and answers them again; in how many files.
     ///
     /// # Errors
     /// The answers cannot be written.
-    pub fn find_out(&self, user: &str, today: Date) -> io::Result<()> {
-        let mut found = self.banks.iter().filter(|bank| bank.setup.user == user);
-        found.try_for_each(|bank| bank.desk().find_out(today))
+    pub fn find_out(&self, user: &str, today: Date) -> io::Result<usize> {
+        let found = self.banks.iter().filter(|bank| bank.setup.user == user);
+        found.map(|bank| bank.desk().find_out(today)).sum()
     }
 
     /// What the statement of a bank shows since it was started.

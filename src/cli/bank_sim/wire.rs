@@ -51,6 +51,13 @@ impl HostKeys {
     }
 }
 
+/// A new key in a file of its own; the line of its public half for `authorized_keys`.
+pub(super) fn make_key(path: &Path) -> io::Result<String> {
+    let key = new_key()?;
+    key.write_openssh_file(path, LineEnding::LF).map_err(io::Error::other)?;
+    key.public_key().to_openssh().map(|line| line + "\n").map_err(io::Error::other)
+}
+
 fn new_key() -> io::Result<PrivateKey> {
     PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).map_err(io::Error::other)
 }

@@ -1,11 +1,15 @@
-//! `daikou demo`: a whole fee year on made-up people, through real drop folders, with simulated banks.
+//! `daikou demo`: a whole fee year on made-up people, with simulated banks: two that come to real drop folders, and one
+//! that has a server of its own, over a real SFTP hop.
 
 pub mod people;
 pub mod report;
+#[cfg(feature = "bank-sim")]
+pub mod server;
 pub mod year;
 
 use crate::cli::{CliError, Context, Exit, Ran, init};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +30,7 @@ pub fn run(args: &DemoArgs, context: &Context) -> Ran {
     let temporary = tempfile::tempdir().map_err(|error| CliError::Io("temporary folder".to_owned(), error))?;
     let dir = args.dir.clone().unwrap_or_else(|| temporary.path().join("demo"));
     set_up(&dir)?;
-    let world = people::World::new(args.people as usize, args.seed);
+    let world = Arc::new(people::World::new(args.people as usize, args.seed));
     let played = year::play(&dir, &world, context.json)?;
     let sound = report::show(&played, &world, context)?;
     if args.dir.is_some() && !context.json {

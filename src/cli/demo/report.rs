@@ -1,7 +1,7 @@
 //! What a person wants to see of the year: the funnel, the money, the exceptions, the proof.
 
 use crate::cli::demo::people::World;
-use crate::cli::demo::year::{FEE_YEAR, Played};
+use crate::cli::demo::year::{FEE_YEAR, OverSftp, Played};
 use crate::cli::out::Kind;
 use crate::cli::table::aligned;
 use crate::cli::{CliError, Context};
@@ -49,11 +49,19 @@ pub fn show(played: &Played, world: &World, context: &Context) -> Result<bool, C
             "own_total": totals.own.to_string(),
             "receivable": by_payer,
             "audit": audit.clone().unwrap_or_else(|| "ok".to_owned()),
+            "sftp": played.over_sftp.map(|line| json!({
+                "bank": line.bank.key,
+                "sent": line.sent,
+                "fetched": line.fetched,
+                "lost": line.lost,
+                "repeated": line.repeated,
+            })),
         }));
     } else {
         print(played, world, &summary, &totals, &receivable, audit.as_deref());
     }
-    Ok(audit.is_none() && played.debited_twice.is_empty())
+    let repeated = played.over_sftp.map_or(0, |line| line.repeated);
+    Ok(audit.is_none() && played.debited_twice.is_empty() && repeated == 0)
 }
 
 struct Totals {
@@ -113,6 +121,12 @@ fn print(
     for receipt in &played.quarantined {
         let finding = receipt.findings.first();
         println!("  {}：{}", receipt.name, finding.map_or("", |finding| finding.message_zh.as_str()));
+    }
+    if let Some(OverSftp { bank, sent, fetched, lost, repeated }) = played.over_sftp {
+        println!(
+            "{}经 SFTP 往来：送出 {sent} 个文件，取回 {fetched} 个，中途断线 {lost} 次，重复送达 {repeated} 个",
+            bank.name
+        );
     }
     println!("银行重复扣款：{} 户", played.debited_twice.len());
     match audit {

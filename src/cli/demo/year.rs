@@ -1,8 +1,13 @@
 //! The year as it is played: who drops what on which day, and what the bureau does about it.
 
+#[cfg(feature = "bank-sim")]
+mod over_sftp;
+
 use crate::cli::CliError;
-use crate::cli::bank::{Asked, ReturnFile, SimulatedBank, Style, truncated, wrong_total};
-use crate::cli::demo::people::{BANKS, Table, World};
+use crate::cli::bank::{ReturnFile, SimulatedBank, Style, truncated, wrong_total};
+use crate::cli::demo::people::{self, BANKS, Table, World};
+#[cfg(feature = "bank-sim")]
+use crate::cli::demo::server::{self, Line, Server};
 use crate::config;
 use crate::daemon::bureau::{Bureau, Order};
 use crate::daemon::drops::{Looked, look_at, take_from};
@@ -11,17 +16,23 @@ use crate::daemon::planning::plan;
 use crate::daemon::receipts::{Receipt, Sender};
 use crate::daemon::releasing::{Reach, send};
 use crate::domain::calendar::{Date, DateTime, Time, next_day};
-use crate::domain::participant::BankNumber;
 use crate::store::FileState;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The fee year of the demo.
 pub const FEE_YEAR: i16 = 2018;
 
 /// The first round, the later ones, and the sweep after the deposit deadline: business dates.
 const ROUNDS: [(i8, i8); 7] = [(7, 3), (8, 7), (9, 4), (10, 9), (11, 6), (11, 20), (12, 4)];
+
+/// Whose manners the banks have.
+const STYLES: [Style; BANKS.len()] = [Style::Rural, Style::Postal, Style::City];
+
+/// The round in which the banks found out about what they did not know.
+const FINDS_OUT: usize = 4;
 
 /// What the year came to.
 pub struct Played {
@@ -33,31 +44,63 @@ pub struct Played {
     pub refused_rows: u64,
     /// Files taken.
     pub files: u64,
+    /// What went to and fro over SFTP, where a bank had a server.
+    pub over_sftp: Option<OverSftp>,
     /// Accounts that a bank debited twice: must be empty.
     pub debited_twice: Vec<String>,
 }
 
+/// What went to and from a bank over SFTP.
+#[derive(Clone, Copy, Debug)]
+pub struct OverSftp {
+    /// The bank.
+    pub bank: &'static people::Bank,
+    /// Instruction files that it has.
+    pub sent: usize,
+    /// Files that were brought from it, unfinished ones too.
+    pub fetched: usize,
+    /// How often the line broke in the middle of a visit.
+    pub lost: usize,
+    /// Batches that it got a second time: must be none.
+    pub repeated: usize,
+}
+
+/// A bank, and how its files come and go.
+enum Bank<'w> {
+    /// Through the drop folders.
+    Folders(SimulatedBank<'w>),
+    /// Through a server of its own.
+    #[cfg(feature = "bank-sim")]
+    Server(Box<Line>),
+}
+
 /// Plays the year in a folder that `init` has set up.
-pub fn play(dir: &Path, world: &World, quiet: bool) -> Result<Played, CliError> {
-    let config = config::load(&dir.join("daikou.toml")).map_err(CliError::Configuration)?;
-    let mut banks: Vec<SimulatedBank<'_>> = [Style::Rural, Style::Postal, Style::City]
-        .into_iter()
-        .map(|style| SimulatedBank::new(style, |asked: &Asked<'_>| world.behaviour(asked.account, asked.times)))
-        .collect();
+pub fn play(dir: &Path, world: &Arc<World>, quiet: bool) -> Result<Played, CliError> {
+    let mut banks: Vec<Bank<'_>> = STYLES.map(|style| Bank::Folders(by_folders(style, world))).into();
+    #[cfg(feature = "bank-sim")]
+    let server = Server::open(dir, world)?;
+    let bureau = Bureau::open(config::load(&dir.join("daikou.toml")).map_err(CliError::Configuration)?)?;
+    #[cfg(feature = "bank-sim")]
+    {
+        banks[server::PLACE] = Bank::Server(Box::new(server.line(&bureau)));
+    }
     let played = Played {
-        bureau: Bureau::open(config)?,
+        bureau,
         quarantined: Vec::new(),
         refused_rows: 0,
         files: 0,
+        over_sftp: None,
         debited_twice: Vec::new(),
     };
     let mut year = Year { dir, quiet, played };
-    year.take_rolls(world)?;
-    for (round, (month, day)) in ROUNDS.into_iter().enumerate() {
-        year.round(world, &mut banks, round, Date::constant(FEE_YEAR, month, day))?;
-    }
-    year.played.debited_twice = banks.iter().flat_map(|bank| bank.debited_twice().to_vec()).collect();
-    Ok(year.played)
+    let ended = year.go(world, &mut banks);
+    // Whatever happened: a folder that is kept must not name a server that is gone.
+    banks.into_iter().try_for_each(|bank| year.close(bank))?;
+    ended.map(|()| year.played)
+}
+
+fn by_folders(style: Style, world: &World) -> SimulatedBank<'_> {
+    SimulatedBank::new(style, |asked| world.behaviour(asked.account, asked.times))
 }
 
 struct Year<'d> {
@@ -67,6 +110,27 @@ struct Year<'d> {
 }
 
 impl Year<'_> {
+    fn go(&mut self, world: &World, banks: &mut [Bank<'_>]) -> Result<(), CliError> {
+        self.take_rolls(world)?;
+        for (round, (month, day)) in ROUNDS.into_iter().enumerate() {
+            self.round(world, banks, round, Date::constant(FEE_YEAR, month, day))?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, bank: Bank<'_>) -> Result<(), CliError> {
+        match bank {
+            Bank::Folders(bank) => self.played.debited_twice.extend_from_slice(bank.debited_twice()),
+            #[cfg(feature = "bank-sim")]
+            Bank::Server(line) => {
+                let closed = line.close()?;
+                self.played.over_sftp = Some(closed.tally);
+                self.played.debited_twice.extend(closed.debited_twice);
+            }
+        }
+        Ok(())
+    }
+
     /// Spring: the roster, the lists of the departments, what people paid on their own; then the plan.
     fn take_rolls(&mut self, world: &World) -> Result<(), CliError> {
         let june = |day| Date::constant(FEE_YEAR, 6, day);
@@ -82,13 +146,7 @@ impl Year<'_> {
     }
 
     /// One round: what came meanwhile, the drafting, the sending, the banks' answers.
-    fn round(
-        &mut self,
-        world: &World,
-        banks: &mut [SimulatedBank<'_>],
-        round: usize,
-        day: Date,
-    ) -> Result<(), CliError> {
+    fn round(&mut self, world: &World, banks: &mut [Bank<'_>], round: usize, day: Date) -> Result<(), CliError> {
         match round {
             1 => {
                 let list = world.list_after_removals(Date::constant(FEE_YEAR, 8, 1));
@@ -106,11 +164,15 @@ impl Year<'_> {
         let report = instruct(&mut self.played.bureau, &request, &order(day))?;
         let asked: u64 =
             report.batches.iter().filter(|batch| batch.bank != "zero").map(|batch| batch.instructions).sum();
-        send(&mut self.played.bureau, Reach::Everybody, &order(day))?;
+        send(&mut self.played.bureau, Reach::DropTree, &order(day))?.complete()?;
         self.say(day, &format!("第 {} 轮扣款：{} 笔，{} 个批次", round + 1, asked, report.batches.len()));
         let answered_on = self.working_day_after(day, 2)?;
         for (bank, place) in banks.iter_mut().zip(0..) {
-            self.answer(bank, place, round, day, answered_on)?;
+            match bank {
+                Bank::Folders(bank) => self.answer(bank, place, round, day, answered_on)?,
+                #[cfg(feature = "bank-sim")]
+                Bank::Server(line) => self.exchange(line, round, day, answered_on)?,
+            }
         }
         Ok(())
     }
@@ -142,7 +204,7 @@ impl Year<'_> {
         if round == 0 {
             self.misbehave(place, &answers, answered_on)?;
         }
-        if round == 4 {
+        if round == FINDS_OUT {
             answers.extend(bank.found_out(answered_on));
         }
         for file in answers {
@@ -151,17 +213,24 @@ impl Year<'_> {
         Ok(())
     }
 
-    /// In the first round one bank sends a wrong total before it sends the right file.
+    /// In the first round the first bank's upload breaks off, and the last bank sends a wrong total, before the right
+    /// file comes.
     fn misbehave(&mut self, place: usize, answers: &[ReturnFile], day: Date) -> Result<(), CliError> {
-        let Some(file) = answers.first().filter(|_| place == 0) else { return Ok(()) };
-        let wrong = wrong_total(Style::Rural, file);
-        self.drop_file(&format!("banks/{}", BANKS[place].key), &wrong.name, &wrong.bytes, day)?;
-        let cut = truncated(file);
-        let folder = self.dir.join("drops/banks").join(BANKS[place].key).join("in");
-        // A cut file stays where it is: the whole one comes over it.
-        write(&folder.join(&cut.name), &cut.bytes)?;
-        self.take(&folder, &cut.name, day)?;
-        fs::remove_file(folder.join(&cut.name)).map_err(|error| CliError::Io(cut.name.clone(), error))
+        let Some(file) = answers.first() else { return Ok(()) };
+        let sender = format!("banks/{}", BANKS[place].key);
+        if place == 0 {
+            let cut = truncated(file);
+            let folder = self.inbox(&sender);
+            // A cut file stays where it is: the whole one comes over it.
+            write(&folder.join(&cut.name), &cut.bytes)?;
+            self.take(&folder, &cut.name, &sender, day)?;
+            return remove(&folder.join(&cut.name));
+        }
+        if place == BANKS.len() - 1 {
+            let wrong = wrong_total(STYLES[place], file);
+            self.drop_file(&sender, &wrong.name, &wrong.bytes, day)?;
+        }
+        Ok(())
     }
 
     fn drop_table(&mut self, sender: &str, table: &Table, day: Date) -> Result<(), CliError> {
@@ -170,21 +239,22 @@ impl Year<'_> {
 
     /// A file arrives in an inbox, is taken, and leaves it.
     fn drop_file(&mut self, sender: &str, name: &str, bytes: &[u8], day: Date) -> Result<(), CliError> {
-        let folder = self.dir.join("drops").join(sender).join("in");
+        let folder = self.inbox(sender);
         write(&folder.join(name), bytes)?;
-        if self.take(&folder, name, day)? {
-            for entry in fs::read_dir(&folder).map_err(|error| CliError::Io(sender.to_owned(), error))? {
-                let path = entry.map_err(|error| CliError::Io(sender.to_owned(), error))?.path();
-                fs::remove_file(&path).map_err(|error| CliError::Io(path.display().to_string(), error))?;
-            }
+        if self.take(&folder, name, sender, day)? {
+            files_in(&folder)?.iter().try_for_each(|path| remove(path))?;
         }
         Ok(())
     }
 
+    fn inbox(&self, sender: &str) -> PathBuf {
+        self.dir.join("drops").join(sender).join("in")
+    }
+
     /// True once the file, with all that belongs to it, is taken.
-    fn take(&mut self, folder: &Path, name: &str, day: Date) -> Result<bool, CliError> {
-        let sender = sender(folder, self.dir);
+    fn take(&mut self, folder: &Path, name: &str, sender: &str, day: Date) -> Result<bool, CliError> {
         let bureau = &mut self.played.bureau;
+        let sender = sender_of(bureau, sender);
         let found = look_at(bureau, folder, OsStr::new(name), &sender)?;
         match take_from(bureau, found, sender, None, &order(day))? {
             Looked::Taken(receipt) => {
@@ -211,47 +281,46 @@ fn order(day: Date) -> Order {
     Order { at: DateTime::from_parts(day, Time::midnight()), actor: "demo".to_owned() }
 }
 
-fn sender(folder: &Path, dir: &Path) -> Sender {
-    let below = folder.strip_prefix(dir.join("drops")).unwrap_or(folder).parent().unwrap_or(folder);
-    let parts: Vec<String> = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    match parts.first().map(String::as_str) {
-        Some("banks") => {
-            let place = BANKS.iter().position(|bank| bank.key == parts[1]).unwrap_or_default();
-            Sender::Bank(BankNumber(place as u8 + 1), parts[1].clone())
-        }
-        Some("departments") => {
-            let payer = crate::domain::participant::Payer::parse(&parts[1]).expect("the demo's own folder");
-            let district = crate::domain::participant::DistrictCode::parse(&parts[2]).expect("the demo's own folder");
-            Sender::Department(payer, district)
-        }
-        _ => Sender::Bureau,
-    }
+/// Who drops files into a folder of the demo's own tree.
+fn sender_of(bureau: &Bureau, folder: &str) -> Sender {
+    let text = folder.strip_prefix("departments/").or(folder.strip_prefix("banks/")).unwrap_or(folder);
+    Sender::parse(&bureau.config, text).expect("the demo's own folder")
 }
 
 type Request = (String, Vec<u8>, Option<Vec<u8>>);
 
 /// What lies in a bank's `out` folder: data files with their control files. The bank takes them away.
 fn requests(out: &Path) -> Result<Vec<Request>, CliError> {
-    let failed = |error| CliError::Io(out.display().to_string(), error);
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(out).map_err(failed)? {
-        paths.push(entry.map_err(failed)?.path());
-    }
-    paths.sort();
+    let paths = files_in(out)?;
+    let read = |path: &Path| fs::read(path).map_err(|error| CliError::Io(path.display().to_string(), error));
     let mut found = Vec::new();
     for path in paths.iter().filter(|path| path.extension() != Some(OsStr::new("CTL"))) {
         let control = path.with_extension("CTL");
-        let bytes = fs::read(path).map_err(failed)?;
-        let control = paths.contains(&control).then(|| fs::read(&control)).transpose().map_err(failed)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        found.push((name, bytes, control));
+        let control = paths.contains(&control).then(|| read(&control)).transpose()?;
+        found.push((name_of(path), read(path)?, control));
     }
-    for path in &paths {
-        fs::remove_file(path).map_err(failed)?;
-    }
+    paths.iter().try_for_each(|path| remove(path))?;
     Ok(found)
+}
+
+/// Sorted by name.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let failed = |error| CliError::Io(folder.display().to_string(), error);
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(failed)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     fs::write(path, bytes).map_err(|error| CliError::Io(path.display().to_string(), error))
+}
+
+fn remove(path: &Path) -> Result<(), CliError> {
+    fs::remove_file(path).map_err(|error| CliError::Io(path.display().to_string(), error))
 }

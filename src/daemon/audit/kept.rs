@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::daemon::audit::Found;
 use crate::domain::calendar::DateTime;
 use crate::store::FileState;
-use crate::transport::digest_of;
+use crate::transport::{digest_of, hex};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::path::Path;
 
@@ -26,8 +26,8 @@ pub(super) fn whole(conn: &Connection, config: &Config, now: DateTime) -> Found 
         let file = kept(row)?;
         let fault = match FileState::ALL.get(usize::from(file.state)).map(|(state, ..)| *state) {
             Some(FileState::Arrived | FileState::Claimed) => unfinished(conn, config, &file, now)?,
-            Some(FileState::Quarantined) => changed(&config.state.join("quarantine"), &file),
-            Some(FileState::Processed | FileState::Duplicate) => changed(&config.state.join("archive"), &file),
+            Some(FileState::Quarantined) => changed(&config.state, "quarantine", &file),
+            Some(FileState::Processed | FileState::Duplicate) => changed(&config.state, "archive", &file),
             None => Some("is in no state of ours".to_owned()),
         };
         if let Some(fault) = fault {
@@ -56,12 +56,17 @@ fn is_within(since: DateTime, now: DateTime, seconds: u64) -> bool {
     now.duration_since(since).as_secs() <= i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-fn changed(root: &Path, file: &Kept) -> Option<String> {
-    let path = root.join(&file.archived);
+/// A process that died between commit and archive left the copy in the spool: the next start of the daemon, or the
+/// same file again, puts it away.
+fn changed(state: &Path, root: &str, file: &Kept) -> Option<String> {
+    let (kept, spooled) = (state.join(root).join(&file.archived), state.join("spool").join(hex(&file.sha256)));
+    let path = if kept.exists() { kept } else { spooled };
     match digest_of(&path) {
         Ok(Some(digest)) if digest == file.sha256 => None,
         Ok(Some(_)) => Some(format!("{}: the bytes kept there are not those that came", path.display())),
-        Ok(None) => Some(format!("{}: expected the bytes that came, found no file", path.display())),
+        Ok(None) => {
+            Some(format!("expected the bytes that came in {root}/{} or in spool/, found no file", file.archived))
+        }
         Err(error) => Some(error.to_string()),
     }
 }

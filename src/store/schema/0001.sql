@@ -314,6 +314,7 @@ CREATE TABLE fetched (                      -- files of banks' own servers, by w
     size   INTEGER NOT NULL,
     mtime  INTEGER NOT NULL,                -- seconds since 1970, by the bank's clock
     sha256 BLOB    NOT NULL,
+    gone   INTEGER NOT NULL,                -- 1: we deleted or moved it; what is said alike now is another file
     PRIMARY KEY (bank, name, size, mtime)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,6 +1,6 @@
 //! A folder of our own drop tree, which OpenSSH or nobody serves, asked in the same words as a bank's own server.
 
-use crate::transport::remote::{CREATING, Entry, EntryKind, Fault, Listing, Remote, RemotePath, Synced};
+use crate::transport::remote::{CREATING, Entry, EntryKind, Fault, Listing, Remote, RemotePath};
 use crate::transport::{CHUNK_BYTES, Error, escaped, sync_folder};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
@@ -31,10 +31,10 @@ impl LocalRemote {
         self.root.join(OsStr::from_bytes(path.bytes()))
     }
 
-    fn write(&self, mut file: File, target: &Path, bytes: &mut dyn Read) -> Result<Synced, Fault> {
+    fn write(&self, mut file: File, target: &Path, bytes: &mut dyn Read) -> Result<(), Fault> {
         io::copy(bytes, &mut file).map_err(|source| Error::io(target, "write", source))?;
         file.sync_all().map_err(|source| Error::not_durable(target, source))?;
-        Ok(Synced::Yes)
+        Ok(())
     }
 }
 
@@ -92,7 +92,7 @@ impl Remote for LocalRemote {
         }
     }
 
-    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<Synced, Fault> {
+    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<(), Fault> {
         let place = self.place(path);
         // Readable for the group and others as far as the umask lets it: the other side must be able to fetch it.
         match File::options().write(true).create_new(true).mode(0o644).open(&place) {

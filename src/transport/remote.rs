@@ -153,15 +153,6 @@ impl fmt::Display for RemotePath {
     }
 }
 
-/// Whether the other side says that bytes are on its disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Synced {
-    /// It does.
-    Yes,
-    /// It cannot say.
-    NotKnown,
-}
-
 /// What a server did not do when it refused to make a file at all, before any byte of it.
 pub const CREATING: &str = "create";
 
@@ -176,8 +167,9 @@ pub trait Remote {
     /// Copies a file's bytes into `sink`; how many. [`Fault::TooBig`] beyond `limit`.
     fn read(&mut self, path: &RemotePath, limit: u64, sink: &mut dyn Write) -> Result<u64, Fault>;
 
-    /// Writes a new file; a name that is taken is refused, with [`CREATING`] as what was not done.
-    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<Synced, Fault>;
+    /// Writes a new file, to the other side's disk where that can be asked; a name that is taken is refused, with
+    /// [`CREATING`] as what was not done.
+    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<(), Fault>;
 
     /// Gives a file another name; a name that is taken is refused.
     fn rename(&mut self, from: &RemotePath, to: &RemotePath) -> Result<(), Fault>;

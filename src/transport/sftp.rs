@@ -5,7 +5,7 @@
 //! and after any fault that is no answer the connection is cut and never used again.
 
 use crate::transport::profile::{HostKey, Login, Profile};
-use crate::transport::remote::{CREATING, Entry, EntryKind, Fault, Listing, Remote, RemotePath, Synced};
+use crate::transport::remote::{CREATING, Entry, EntryKind, Fault, Listing, Remote, RemotePath};
 use crate::transport::watchdog::{Leash, Limits, Watchdog};
 use ssh2::{ErrorCode, File, FileStat, MethodType, OpenFlags, OpenType, Session, Sftp};
 use std::ffi::OsStr;
@@ -172,7 +172,7 @@ impl SftpRemote {
     }
 
     /// Writes all bytes, brings them to the server's disk where it can, and closes: only then are they there.
-    fn write_all(&mut self, file: File, path: &RemotePath, bytes: &mut dyn Read) -> Result<Synced, Fault> {
+    fn write_all(&mut self, file: File, path: &RemotePath, bytes: &mut dyn Read) -> Result<(), Fault> {
         let mut file = file;
         let mut slice = vec![0; self.slice()];
         loop {
@@ -192,9 +192,11 @@ impl SftpRemote {
                 }
             }
         }
-        let synced = if self.profile.fsync && file.fsync().is_ok() { Synced::Yes } else { Synced::NotKnown };
-        file.close().map_err(|error| self.fault("close", Some(path), &error))?;
-        Ok(synced)
+        if self.profile.fsync {
+            // Not every server can; the bytes are read back all the same.
+            let _ = file.fsync();
+        }
+        file.close().map_err(|error| self.fault("close", Some(path), &error))
     }
 }
 
@@ -266,7 +268,7 @@ impl Remote for SftpRemote {
         })
     }
 
-    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<Synced, Fault> {
+    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<(), Fault> {
         let limits = self.profile.transfer_limits();
         self.within(limits, |remote| {
             let file = remote.open(path, OpenFlags::WRITE | OpenFlags::EXCLUSIVE, CREATING)?;

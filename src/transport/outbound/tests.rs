@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::delivery::Evidence;
-use crate::transport::remote::{Entry, Listing, Synced};
+use crate::transport::remote::{Entry, Listing};
 use crate::transport::sha256;
 use std::collections::BTreeMap;
 
@@ -94,7 +94,7 @@ impl Remote for Desk {
         })
     }
 
-    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<Synced, Fault> {
+    fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<(), Fault> {
         let is_half = self.breaks.is_some_and(|(at, after)| after && at == self.calls);
         self.call(|desk| {
             if desk.files.contains_key(path.bytes()) {
@@ -106,10 +106,10 @@ impl Remote for Desk {
             let is_cut = room < all.len();
             all.truncate(room);
             desk.files.insert(path.bytes().to_vec(), all);
-            if is_cut { Desk::refused("write") } else { Ok(Synced::Yes) }
+            if is_cut { Desk::refused("write") } else { Ok(()) }
         })?;
         self.sweep(path.bytes());
-        Ok(Synced::Yes)
+        Ok(())
     }
 
     fn rename(&mut self, from: &RemotePath, to: &RemotePath) -> Result<(), Fault> {

@@ -3,7 +3,6 @@
 
 use crate::measure::{Figure, Reach, in_turns, shell, time};
 use daikou::domain::delivery::{Evidence, Manners};
-use daikou::transport::behind::Behind;
 use daikou::transport::profile::{After, HostKey, Login, Profile, Secret};
 use daikou::transport::remote::{Remote, RemotePath};
 use daikou::transport::sftp::SftpRemote;
@@ -137,9 +136,8 @@ impl Desk {
     fn down(&self, port: u16) -> Duration {
         let _ = fs::remove_file(self.dir.join("here"));
         time(|| {
-            let mut copy = Behind::new(File::create(self.dir.join("here")).expect("room on the disk"), false);
+            let mut copy = File::create(self.dir.join("here")).expect("room on the disk");
             self.connect(port).read(&self.path("theirs"), u64::MAX, &mut copy).expect("it was made");
-            copy.finish().expect("room on the disk");
         })
         .0
     }

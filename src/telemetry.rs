@@ -108,6 +108,8 @@ names! {
         "Open exceptions by class";
     BATCHES [1] = "daikou_batches" ["state"]
         "Batches by state";
+    OPEN_DIFFERENCES [1] = "daikou_open_differences" ["class"]
+        "Open differences between instructions, returns, statement and ledger by class";
     OLDEST_UNANSWERED [0] = "daikou_oldest_unanswered_batch_workdays" []
         "Working days since the oldest batch without an answer was sent";
     LAST_SCAN [1] = "daikou_last_scan_timestamp_seconds" ["folder"]
@@ -151,6 +153,8 @@ pub struct Metrics {
     pub open_exceptions: Figures<1>,
     /// See [`BATCHES`].
     pub batches: Figures<1>,
+    /// See [`OPEN_DIFFERENCES`].
+    pub open_differences: Figures<1>,
     /// See [`OLDEST_UNANSWERED`].
     pub oldest_unanswered: Figures<0>,
     /// See [`LAST_SCAN`].
@@ -185,6 +189,7 @@ impl Metrics {
             instructions: Figures::register(&mut registry, INSTRUCTIONS),
             open_exceptions: Figures::register(&mut registry, OPEN_EXCEPTIONS),
             batches: Figures::register(&mut registry, BATCHES),
+            open_differences: Figures::register(&mut registry, OPEN_DIFFERENCES),
             oldest_unanswered: Figures::register(&mut registry, OLDEST_UNANSWERED),
             last_scan: Figures::register(&mut registry, LAST_SCAN),
             windows_missed: Figures::register(&mut registry, WINDOWS_MISSED),

@@ -38,7 +38,7 @@ fn class(word: &str) -> Result<Class, String> {
 pub fn run(args: &ExceptionsArgs, context: &Context) -> Ran {
     let bureau = context.open()?;
     if context.json {
-        let table = Table { what: What::Exceptions, year: None, format: Format::Json, mask: false };
+        let table = Table { what: What::Exceptions, year: None, format: Format::Json, mask: false, given: None };
         table.print(&bureau, |row| args.wants(row[1], row[2] == "open"))?;
         return Ok(Exit::Done);
     }
@@ -150,7 +150,10 @@ fn first(class: Class) -> &'static str {
         Partial | PaymentAmount => "可待余款到齐；核对后",
         UnknownPerson => "应参保的，先参保并生成计划；核对后",
         NoPlan => "应缴费的，先生成计划；核对后",
-        Age | Over | WrongYear | ChangedInFlight | AlreadyReceived | LateSuccess | KeyConflict => "核对后",
+        UnknownMoney => "查实来款人后，以其他渠道缴费报送（凭证号填对账单的摘要），即自动核销；不是缴费的",
+        UnknownDebit => "向银行查实出款缘由后",
+        FeedAck => "请业务系统核对所收文件与摘要后",
+        Age | Over | Corrected | WrongYear | ChangedInFlight | AlreadyReceived | LateSuccess | KeyConflict => "核对后",
     }
 }
 

@@ -1,8 +1,9 @@
-//! `daikou export`: the twelve tables, for people, auditors and other programs.
+//! `daikou export`: the tables, for people, auditors and other programs.
 
 use crate::cli::out::{Column, Export, Format, Kind, ignore_closed};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
+use crate::daemon::reconciling::{Found, reconcile};
 use crate::store::export::{BankKeys, ExportError, What, rows};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit
+    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit,
+    /// statement, differences
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
@@ -46,11 +48,13 @@ fn what(word: &str) -> Result<What, String> {
 
 /// Runs `export`.
 pub fn run(args: &ExportArgs, context: &Context) -> Ran {
-    let table = Table { what: args.what, year: args.year, format: format(args, context)?, mask: args.mask };
+    let format = format(args, context)?;
     if args.year.is_some() && !args.what.has_years() {
         eprintln!("daikou: 该表不分年度，--year 不起作用");
     }
     let bureau = context.open()?;
+    let given = worked_out(args, &bureau, context)?;
+    let table = Table { what: args.what, year: args.year, format, mask: args.mask, given };
     match &args.out {
         None => table.print(&bureau, |_| true)?,
         Some(path) => table.save(path, &bureau)?,
@@ -78,6 +82,28 @@ pub struct Table {
     pub format: Format,
     /// So that nobody can be recognised.
     pub mask: bool,
+    /// Its rows, where they are worked out and not read from the store.
+    pub given: Option<Vec<Vec<String>>>,
+}
+
+/// Differences as lines of a day-end sheet.
+pub fn difference_rows(found: &[Found]) -> impl Iterator<Item = Vec<String>> {
+    found.iter().map(|found| {
+        let what = found.batch.map_or_else(|| found.reference.clone(), |number| format!("批次 {number}"));
+        let gap = (found.ours - found.theirs).to_string();
+        vec!["差异".to_owned(), format!("{} {what}", found.differs.chinese()), "1".to_owned(), gap]
+    })
+}
+
+/// Rows that no statement of the store gives.
+fn worked_out(args: &ExportArgs, bureau: &Bureau, context: &Context) -> Result<Option<Vec<Vec<String>>>, CliError> {
+    Ok(match args.what {
+        What::Differences => {
+            let reconciled = reconcile(bureau, context.now().date())?;
+            Some(reconciled.due().map(Found::cells).collect())
+        }
+        _ => None,
+    })
 }
 
 impl Table {
@@ -104,9 +130,14 @@ impl Table {
         let out = Box::new(BufWriter::new(out));
         let banks = bank_keys(bureau);
         let mut export = Export::new(out, self.format, columns(self.what), self.mask)?;
-        rows(bureau.store.connection(), self.what, self.year, &banks, &mut |row| {
-            if keeps(row) { export.row(row) } else { Ok(()) }
-        })?;
+        let mut take = |row: &[&str]| if keeps(row) { export.row(row) } else { Ok(()) };
+        match &self.given {
+            Some(given) => {
+                let texts = |row: &Vec<String>| take(&row.iter().map(String::as_str).collect::<Vec<_>>());
+                given.iter().try_for_each(texts)?;
+            }
+            None => rows(bureau.store.connection(), self.what, self.year, &banks, &mut take)?,
+        }
         Ok(export.finish()?)
     }
 }
@@ -138,6 +169,8 @@ fn columns(what: What) -> &'static [Column] {
         What::Settlement => SETTLEMENT,
         What::Files => FILES,
         What::Audit => AUDIT,
+        What::Statement => STATEMENT,
+        What::Differences => DIFFERENCES,
     }
 }
 
@@ -296,3 +329,30 @@ const FILES: &[Column] = &[
 
 const AUDIT: &[Column] =
     &[number("seq"), text("at"), text("actor"), text("action"), text("subject"), text("digest"), text("previous")];
+
+const STATEMENT: &[Column] = &[
+    text("bank"),
+    date("booked_on"),
+    text("reference"),
+    amount("amount"),
+    text("serial"),
+    text("batch"),
+    text("posting"),
+    number("file"),
+    number("line"),
+];
+
+/// The list of differences: the same in `reconcile`.
+pub const DIFFERENCES: &[Column] = &[
+    text("corner"),
+    text("class"),
+    text("class_zh"),
+    text("bank"),
+    date("date"),
+    text("batch"),
+    text("reference"),
+    amount("ours"),
+    amount("theirs"),
+    number("age"),
+    text("action"),
+];

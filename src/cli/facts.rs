@@ -28,6 +28,11 @@ const CHINESE: &[(&str, &str)] = &[
     ("quarantined", "被隔离的文件"),
     ("missing_lists", "未到的名单"),
     ("zero_payments", "待批准的零自付批次"),
+    ("differences", "对账差异"),
+    ("corner", "核对"),
+    ("ours", "我方"),
+    ("theirs", "对方"),
+    ("oldest", "最早"),
     ("windows", "错过的时段"),
     ("outbox", "待发布的回执"),
     ("id_number", "身份证号"),
@@ -160,7 +165,7 @@ pub fn as_lines(facts: &Facts) -> String {
 fn shown(column: &str, fact: &Fact) -> String {
     let text = match fact {
         Fact::Word(word) if column == "class" => {
-            Class::parse(word).map_or_else(|| word.clone(), |class| format!("{} {word}", class.chinese()))
+            Class::parse(word).map_or_else(|| both(word), |class| format!("{} {word}", class.chinese()))
         }
         Fact::None | Fact::Flag(false) => String::new(),
         Fact::Text(text) | Fact::Name(text) => text.clone(),

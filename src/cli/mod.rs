@@ -20,6 +20,7 @@ pub mod instruct;
 pub mod layout;
 pub mod out;
 pub mod plan;
+pub mod reconcile;
 pub mod resolve;
 pub mod run;
 pub mod send;
@@ -85,6 +86,8 @@ enum Command {
     Layout(layout::LayoutArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),
+    /// Hold instructions, returns, statement and ledger against each other
+    Reconcile(reconcile::ReconcileArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
     /// Show what is open and what is late
@@ -205,6 +208,7 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::BankSim(args) => bank_sim::run(&args),
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Close(args) => close::run(&args, context),
+        Command::Reconcile(args) => reconcile::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
         Command::Status => status::run(context),
         Command::Explain(args) => explain::run(&args, context),

@@ -7,15 +7,19 @@ use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::approvals::{Waiting, approve_command, waiting};
 use crate::daemon::bureau::Bureau;
+use crate::daemon::reconciling::{Found, reconcile};
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::instruction::BatchState;
+use crate::domain::money::Money;
 use crate::domain::plan::PlanState;
+use crate::domain::reconciling::{Corner, Differs};
 use crate::pipeline::book::BatchLine;
 use crate::store::facts::{Fact, Facts};
 use crate::store::summary::{Summary, summary};
 use crate::store::{batches, files, lines, overview};
 use crate::transport::hex;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Runs `status`.
 pub fn run(context: &Context) -> Ran {
@@ -63,6 +67,7 @@ fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>,
         waiting_zero_payments(bureau, today)?,
         missing_lists(bureau, fee_year, today)?,
         open_exceptions(&summary),
+        open_differences(bureau, today)?,
         overview::unfinished_files(conn, today)?,
         overview::quarantined_files(conn, today)?,
         overview::outbox(conn)?,
@@ -202,6 +207,26 @@ fn open_exceptions(summary: &Summary) -> Facts {
         .map(|(class, (count, held))| vec![Fact::word(class), Fact::Number(*count as i64), Fact::Money(*held)])
         .collect();
     facts
+}
+
+/// R22: what reconciliation finds and nobody has cleared, by class.
+fn open_differences(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
+    let mut facts = Facts::new("differences", &["class", "corner", "count", "ours", "theirs", "oldest"]);
+    let reconciled = reconcile(bureau, today)?;
+    let mut groups: BTreeMap<(Differs, Corner), Vec<&Found>> = BTreeMap::new();
+    reconciled.due().for_each(|found| groups.entry((found.differs, found.corner)).or_default().push(found));
+    for ((differs, corner), found) in groups {
+        let sum = |side: fn(&Found) -> Money| found.iter().map(|one| side(one)).sum();
+        facts.rows.push(vec![
+            Fact::word(differs.word()),
+            Fact::word(corner.word()),
+            Fact::Number(found.len() as i64),
+            Fact::Money(sum(|one| one.ours)),
+            Fact::Money(sum(|one| one.theirs)),
+            found.iter().map(|one| one.on).min().map_or(Fact::None, Fact::Day),
+        ]);
+    }
+    Ok(facts)
 }
 
 /// Plans of the fee year, in the order of their lifecycle.

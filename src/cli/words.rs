@@ -6,6 +6,7 @@ use crate::domain::instruction::{BatchState, InstructionState};
 use crate::domain::ledger::Event;
 use crate::domain::participant::{Category, Payer};
 use crate::domain::plan::PlanState;
+use crate::domain::reconciling::{Corner, Differs};
 use crate::domain::returns::Outcome;
 use crate::format::table::TableKind;
 use crate::store::FileState;
@@ -62,6 +63,8 @@ pub fn chinese(word: &str) -> Option<&'static str> {
         .or_else(|| Outcome::parse(word).map(Outcome::chinese))
         .or_else(|| Class::parse(word).map(Class::chinese))
         .or_else(|| TableKind::parse(word).map(TableKind::chinese))
+        .or_else(|| Differs::ALL.iter().find(|(_, known, _)| *known == word).map(|(_, _, zh)| *zh))
+        .or_else(|| Corner::ALL.iter().find(|(_, known, _)| *known == word).map(|(_, _, zh)| *zh))
 }
 
 /// Chinese first, then the word; the word alone where it has no Chinese. Of accounts and senders, which name a payer

@@ -4,7 +4,7 @@
 
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
-use crate::daemon::{lists, payments, returns, roster};
+use crate::daemon::{lists, payments, returns, roster, statements};
 use crate::domain::calendar::Date;
 use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
@@ -307,6 +307,8 @@ fn decide(
         }
         (TableKind::Payments, Sender::Bureau) if before => Ok(Ended::Duplicate),
         (TableKind::Payments, Sender::Bureau) => payments::take(taking, &table, order),
+        (TableKind::Statement, Sender::Bureau) if before => Ok(Ended::Duplicate),
+        (TableKind::Statement, Sender::Bureau) => statements::take(taking, &table, order),
         (kind, _) => Ok(Ended::Quarantined(vec![not_taken(kind)])),
     }
 }

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::daemon::bureau::{Order, Step};
 use crate::daemon::intake::{Ended, Taking};
 use crate::daemon::roster::{notices, refused_rows};
+use crate::daemon::statements::recognise;
 use crate::domain::exception::Class;
 use crate::domain::instruction::InstructionState;
 use crate::domain::ledger::PostingKey;
@@ -54,12 +55,22 @@ fn pay(txn: &mut Txn<'_>, config: &Config, row: &PaymentRow, line: u32, file: i6
         }
         None => {
             let closed = book::closed_months(txn.connection())?;
-            let payment =
-                Payment { row, line, dossier: &dossier, key, content, booked: booked(row.paid_on, &closed), order };
+            let payment = Payment {
+                row,
+                line,
+                dossier: &dossier,
+                key: key.clone(),
+                content,
+                booked: booked(row.paid_on, &closed),
+                order,
+            };
             payment.carry_out(payment.judge(config), &mut changes);
         }
     }
-    txn.write(&changes, Some(file), order.today())
+    let is_new = !changes.postings.is_empty();
+    txn.write(&changes, Some(file), order.today())?;
+    // The bank's statement may have shown it before its table came.
+    if is_new { recognise(txn, &row.reference, row.amount, &key, order) } else { Ok(()) }
 }
 
 /// One payment with what is known of its payer.

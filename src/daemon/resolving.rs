@@ -4,15 +4,16 @@ use crate::config::Approval as Needs;
 use crate::config::Config;
 use crate::daemon::approvals::{Request, approve_command, ask, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
-use crate::domain::calendar::{Date, Month, parse_date};
+use crate::domain::calendar::{Date, FeeYear, Month, parse_date};
 use crate::domain::exception::Class;
+use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
 use crate::pipeline::book::{Changeset, Dossier};
 use crate::pipeline::planning;
 use crate::pipeline::resolving::{Decision, Matter, Resolution, resolve as decide};
 use crate::pipeline::ways::{Way, ways};
 use crate::store::approvals::Approval;
-use crate::store::exceptions::{StoredException, read};
+use crate::store::exceptions::{Affair, StoredException, read};
 use crate::store::{self, Applied, Txn, book};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,7 @@ fn rehearse(
 }
 
 /// An open exception as decisions on it are judged.
-fn matter<'a>(config: &'a Config, exception: &'a StoredException, closed: &'a BTreeSet<Month>) -> Matter<'a> {
+pub fn matter<'a>(config: &'a Config, exception: &'a StoredException, closed: &'a BTreeSet<Month>) -> Matter<'a> {
     let year = exception.fee_year.or(exception.instruction.as_ref().map(|instruction| instruction.batch.fee_year));
     Matter {
         id: exception.id,
@@ -160,9 +161,37 @@ fn matter<'a>(config: &'a Config, exception: &'a StoredException, closed: &'a BT
         dossier: exception.dossier.as_ref(),
         instruction: exception.instruction.as_ref(),
         posting: exception.posting.as_ref(),
+        corrections: &exception.corrections,
         policy: year.and_then(|year| config.policies.of(year)).map(|(policy, _)| policy),
         closed,
     }
+}
+
+/// A posting of which no exception speaks, as decisions on it are judged.
+pub fn matter_of<'a>(config: &'a Config, affair: &'a Affair, closed: &'a BTreeSet<Month>) -> Matter<'a> {
+    Matter {
+        id: 0,
+        class: Class::LateFailure,
+        amount: Money::ZERO,
+        dossier: affair.dossier.as_ref(),
+        instruction: affair.instruction.as_ref(),
+        posting: Some(&affair.posting),
+        corrections: &affair.corrections,
+        policy: affair.fee_year.and_then(|year| config.policies.of(year)).map(|(policy, _)| policy),
+        closed,
+    }
+}
+
+/// Plans a person again: what was decided may have freed or ended the plan.
+pub fn replan(txn: &mut Txn<'_>, config: &Config, id: IdNumber, fee_year: FeeYear, today: Date) -> store::Result<()> {
+    let Some((policy, year)) = config.policies.of(fee_year) else { return Ok(()) };
+    let dossier = book::dossier(txn.connection(), id, fee_year)?;
+    if dossier.plan.is_none() {
+        return Ok(());
+    }
+    let mut follows = Changeset::default();
+    planning::plan(policy, year, &dossier, false, today, &mut follows);
+    txn.write(&follows, None, today)
 }
 
 /// Writes the decision, and plans the person again: what it blocked may go on.

@@ -166,6 +166,7 @@ impl Rounds {
         let head = chain::head(self.bureau.store.connection())?.0;
         if head != self.shown && began >= self.show_again {
             standing::show(&self.bureau, &self.metrics)?;
+            standing::show_differences(&self.bureau, order.today(), &self.metrics, &mut self.alarms)?;
             self.shown = head;
             self.show_again = Instant::now() + 20 * began.elapsed();
         }

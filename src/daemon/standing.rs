@@ -3,13 +3,15 @@
 use crate::daemon::alarms::Alarms;
 use crate::daemon::bureau::{Bureau, Step, store_path};
 use crate::daemon::instructing::waiting_districts;
+use crate::daemon::reconciling::reconcile;
 use crate::domain::calendar::{Date, PastTheData, WorkingDays, next_day};
 use crate::domain::instruction::BatchState;
+use crate::domain::reconciling::Corner;
 use crate::store::batches;
 use crate::store::figures::{self, Unanswered};
 use crate::telemetry::Metrics;
 use crate::transport::free_bytes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sets every figure that the store knows.
 pub fn show(bureau: &Bureau, metrics: &Metrics) -> Step<()> {
@@ -35,6 +37,30 @@ pub fn show(bureau: &Bureau, metrics: &Metrics) -> Step<()> {
     let wal = store_path(&bureau.config.state).with_extension("db-wal");
     let wal_bytes = std::fs::metadata(wal).map_or(0, |file| file.len());
     metrics.wal.set([], i64::try_from(wal_bytes).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+/// R22: what reconciliation finds, as figures and as an alarm. A read of the whole ledger once statements are in use.
+pub fn show_differences(bureau: &Bureau, today: Date, metrics: &Metrics, alarms: &mut Alarms) -> Step<()> {
+    let reconciled = reconcile(bureau, today)?;
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut banks: BTreeMap<String, i64> = BTreeMap::new();
+    for found in reconciled.due() {
+        *counts.entry(found.differs.word()).or_default() += 1;
+        if found.corner == Corner::Statement {
+            let subject = if found.bank.is_empty() { "collection" } else { &found.bank };
+            *banks.entry(subject.to_owned()).or_default() += 1;
+        }
+    }
+    metrics.open_differences.replace(counts.into_iter().map(|(class, count)| ([class], count)));
+    for bank in banks.keys() {
+        alarms.raise(
+            "reconciliation",
+            bank.clone(),
+            "ledger and statement differ: `daikou reconcile` says where (R22)",
+        );
+    }
+    alarms.retain("reconciliation", |bank| banks.contains_key(bank));
     Ok(())
 }
 

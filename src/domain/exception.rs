@@ -69,11 +69,19 @@ pub enum Class {
     NoPlan,
     /// The same key came with other content.
     KeyConflict,
+    /// R22: money on the statement that no return and no payment explains.
+    UnknownMoney,
+    /// R22: money that the bank took out of the account, and nothing of ours says why.
+    UnknownDebit,
+    /// R21: own money that no longer fits after a correction.
+    Corrected,
+    /// The business system acknowledged a file of postings that is not ours.
+    FeedAck,
 }
 
 impl Class {
     /// Every class with its word and what it says to clerks.
-    pub const ALL: [(Class, &str, &str); 33] = [
+    pub const ALL: [(Class, &str, &str); 37] = [
         (Class::Tier, "tier", "缴费档次不在可选范围"),
         (Class::Age, "age", "已满60周岁"),
         (Class::Status, "status", "参保状态不正常"),
@@ -107,6 +115,10 @@ impl Class {
         (Class::UnknownPerson, "unknown-person", "查无此参保人"),
         (Class::NoPlan, "no-plan", "该年度没有缴费计划"),
         (Class::KeyConflict, "key-conflict", "同一凭证号内容不同"),
+        (Class::UnknownMoney, "unknown-money", "对账单来款不明"),
+        (Class::UnknownDebit, "unknown-debit", "对账单出款不明"),
+        (Class::Corrected, "corrected", "更正后待处理的个人缴费"),
+        (Class::FeedAck, "feed-ack", "记账推送回执不符"),
     ];
 
     /// The word used in tables, exports and messages.

@@ -154,8 +154,12 @@ pub enum PostingKey {
     Zero(BatchNumber, u32),
     /// A clerk's decision on this exception.
     Resolution(i64),
+    /// Money on a statement that nothing explains: bank key, bank serial.
+    Statement(String, String),
     /// The contra of this posting.
     Reversal(Box<PostingKey>),
+    /// What was wrong in this posting.
+    Correction(Box<PostingKey>),
     /// The text of a key as it was stored.
     Stored(String),
 }
@@ -170,7 +174,9 @@ impl fmt::Display for PostingKey {
             PostingKey::Payment(channel, reference) => write!(f, "pay:{channel}:{reference}"),
             PostingKey::Zero(batch, sequence) => write!(f, "zero:{batch}:{sequence}"),
             PostingKey::Resolution(exception) => write!(f, "res:{exception}"),
+            PostingKey::Statement(bank, serial) => write!(f, "stm:{bank}:{serial}"),
             PostingKey::Reversal(original) => write!(f, "rev:{original}"),
+            PostingKey::Correction(original) => write!(f, "cor:{original}"),
             PostingKey::Stored(text) => f.write_str(text),
         }
     }

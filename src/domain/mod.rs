@@ -13,4 +13,5 @@ pub mod participant;
 pub mod plan;
 pub mod policy;
 pub mod postings;
+pub mod reconciling;
 pub mod returns;

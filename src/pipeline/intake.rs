@@ -89,6 +89,21 @@ pub struct PaymentRow {
     pub reference: String,
 }
 
+/// One line of a statement of the collection account (R22).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementRow {
+    /// The bank whose statement it is.
+    pub bank: BankNumber,
+    /// The bank's booking date.
+    pub booked_on: Date,
+    /// 摘要/批次号: whose money it is.
+    pub reference: String,
+    /// How much; money going out is negative.
+    pub amount: Money,
+    /// Bank serial; with the bank the line's key.
+    pub serial: String,
+}
+
 /// A roster, judged as a whole: which of its rows are the same person.
 pub struct Roster<'a> {
     table: &'a Table,
@@ -190,6 +205,25 @@ pub fn payments(table: &Table, words: Words<'_>) -> Intake<PaymentRow> {
             paid_on: paid_on?,
             channel: channel?,
             reference: reference?,
+        })
+    })
+}
+
+/// Lines of statements (R22).
+pub fn statement(table: &Table, words: Words<'_>) -> Intake<StatementRow> {
+    intake(table.rows(), words, |reader| {
+        let bank = reader.required(Column::Bank, &BANK, |text| (words.bank)(text));
+        let booked_on =
+            reader.required(Column::BookedOn, &PAST, |text| parse_date(text).filter(|day| *day <= words.arrived));
+        let reference = reader.optional(Column::Reference, &WORDS, plain);
+        let amount = reader.required(Column::Amount, &MOVED, |text| Money::parse_yuan(text).filter(|m| !m.is_zero()));
+        let serial = reader.required(Column::Serial, &WORDS, plain);
+        Some(StatementRow {
+            bank: bank?,
+            booked_on: booked_on?,
+            reference: reference.unwrap_or_default(),
+            amount: amount?,
+            serial: serial?,
         })
     })
 }
@@ -378,6 +412,15 @@ const NAME: Rule = rule(
 const DISTRICT: Rule = rule("district", "the code or name of a district", "不是已知的区县代码或名称", MEND);
 const CATEGORY: Rule = rule("category", "one of the four categories", "不是四类代缴对象之一", MEND);
 const YUAN: Rule = rule("amount", "yuan above zero with at most two decimals", "应为大于零的元，最多两位小数", MEND);
+const BANK: Rule = rule("bank", "the key or a name of an entrusted bank", "不是委托银行", MEND);
+const PAST: Rule =
+    rule("date", "a date such as 2018-07-05, not after today", "应为不晚于今日的日期，例如2018-07-05", MEND);
+const MOVED: Rule = rule(
+    "amount",
+    "yuan with at most two decimals, negative for money going out, not zero",
+    "应为元，最多两位小数，不为零，出款为负数",
+    MEND,
+);
 const YEAR: Rule = rule("year", "a year from 2000 to 2100", "应为2000至2100之间的年份", MEND);
 const DATE: Rule = rule("date", "a date such as 2018-07-05", "应为日期，例如2018-07-05", MEND);
 const WORDS: Rule = rule("text", "a text without control characters", "为空或含有控制字符", MEND);

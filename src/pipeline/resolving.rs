@@ -3,7 +3,7 @@
 use crate::domain::calendar::{Date, Month};
 use crate::domain::exception::Class;
 use crate::domain::instruction::{BatchEvent, InstructionEvent, InstructionState};
-use crate::domain::ledger::{Posting, PostingKey};
+use crate::domain::ledger::{Event, Posting, PostingKey};
 use crate::domain::money::Money;
 use crate::domain::plan::{PlanEvent, PlanState, in_force};
 use crate::domain::policy::{Policy, Refusal, Terms};
@@ -80,10 +80,23 @@ pub struct Matter<'a> {
     pub instruction: Option<&'a InstructionMatter>,
     /// The posting that put the money into suspense, or that stands for the instruction.
     pub posting: Option<&'a Posting>,
+    /// What was corrected in that posting and stands, newest first.
+    pub corrections: &'a [Righted],
     /// The policy of its fee year.
     pub policy: Option<&'a Policy>,
     /// Closed months (R11).
     pub closed: &'a BTreeSet<Month>,
+}
+
+/// A correction that stands, and the own money that it put into suspense.
+#[derive(Clone, Debug)]
+pub struct Righted {
+    /// The correction.
+    pub posting: Posting,
+    /// Own money that it moved to suspense.
+    pub moved: Money,
+    /// The exception that still holds all of it.
+    pub held_by: Option<i64>,
 }
 
 /// The instruction of an exception.
@@ -208,23 +221,45 @@ fn fail_awaited(matter: &Matter<'_>, out: &mut Changeset) -> Result<(), No> {
     move_plan(dossier, PlanEvent::Freed, 1, out).or(Ok(()))
 }
 
-/// R22: the bank took settled money back: the contra of what stands, in the reversal's month.
-fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
-    let (instruction, dossier) = instruction_and_person(matter)?;
-    let original = matter.posting.ok_or("该指令没有可冲正的记账")?;
-    if instruction.state != InstructionState::Settled {
+/// R22: the bank took posted money back: the contra of what stands, in the reversal's month. What was corrected in it
+/// is taken back before it, so that every account ends where it was.
+pub fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
+    let dossier = matter.dossier.ok_or("没有对应到某人的缴费")?;
+    let original = matter.posting.ok_or("没有可冲正的记账")?;
+    if let Some(instruction) = matter.instruction.filter(|matter| matter.state != InstructionState::Settled) {
         return Err(format!(
             "该指令现为“{} {}”：已扣款入账 settled 的才能冲正",
             instruction.state.chinese(),
             instruction.state.word()
         ));
     }
-    let on = resolution.booked_on.unwrap_or(today);
-    let reversal = postings::reversal_of(original, booked(on, matter.closed));
-    push(matter, reversal, in_force_version(dossier, original.booked_on), resolution, out);
-    move_instruction(instruction, InstructionEvent::Reversed, None, out)?;
-    out.ex_post_withdrawn.push((dossier.id, dossier.fee_year));
-    move_plan(dossier, PlanEvent::Reversed, 0, out)
+    if !matches!(original.event, Event::SelfPayment | Event::SuspensePosted) {
+        return Err(format!("{} {} 不能冲正", original.event.chinese(), original.event.word()));
+    }
+    let when = booked(resolution.booked_on.unwrap_or(today), matter.closed);
+    let version = in_force_version(dossier, original.booked_on);
+    for correction in matter.corrections {
+        match (correction.moved.is_positive(), correction.held_by) {
+            (true, None) => return Err("该款更正后转入暂收的部分已另行处理：不能整笔冲正".to_owned()),
+            (true, Some(exception)) => out.closed.push((exception, closing_words(resolution))),
+            (false, _) => {}
+        }
+        push(matter, postings::reversal_of(&correction.posting, when), version, resolution, out);
+    }
+    push(matter, postings::reversal_of(original, when), version, resolution, out);
+    if let Some(instruction) = matter.instruction {
+        move_instruction(instruction, InstructionEvent::Reversed, None, out)?;
+        let answered = |open: &&OpenException| {
+            open.id != matter.id && open.class == Class::LateFailure && open.instruction == Some(instruction.number)
+        };
+        let closed = dossier.open.iter().filter(answered).map(|open| (open.id, closing_words(resolution)));
+        out.closed.extend(closed);
+    }
+    if dossier.plan.as_ref().is_some_and(|plan| plan.state.is_paid()) {
+        out.ex_post_withdrawn.push((dossier.id, dossier.fee_year));
+        move_plan(dossier, PlanEvent::Reversed, 0, out)?;
+    }
+    Ok(())
 }
 
 /// Suspense money makes up the own part, or the whole tier (R14), judged on the day of its last part.

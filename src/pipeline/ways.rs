@@ -34,6 +34,8 @@ fn safe(class: Class, holds_money: bool) -> &'static [Decision] {
         Age | WrongYear | AlreadyReceived | SecondPayment | UnknownInstruction | DuplicateRow if holds_money => {
             &[Refund]
         }
+        UnknownMoney if holds_money => &[Refund, Reverse],
+        UnknownDebit | FeedAck => &[Settled],
         EchoDiffers | FailureWithMoney if holds_money => &[Settled, Refund, Reverse],
         _ if holds_money => &[Settled, Refund],
         Tier | NoAccount | UnknownBank | Unsendable => &[],

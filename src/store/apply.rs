@@ -163,13 +163,15 @@ impl Txn<'_> {
     }
 
     fn write_key(&self, id: i64, posting: &Posting, concerns: &Concerns, file: Option<i64>) -> Result<()> {
-        let undoes = match &posting.key {
-            PostingKey::Reversal(original) => Some(self.posting_id(original)?),
-            _ => None,
+        let (undoes, corrects) = match &posting.key {
+            PostingKey::Reversal(original) => (Some(self.posting_id(original)?), None),
+            PostingKey::Correction(original) => (None, Some(self.posting_id(original)?)),
+            _ => (None, None),
         };
         let instruction = concerns.instruction.map(|number| self.instruction_id(number)).transpose()?;
-        self.tx.prepare_cached("INSERT INTO posting_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
-            (
+        self.tx
+            .prepare_cached("INSERT INTO posting_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
+            .execute((
                 posting.key.to_string(),
                 id,
                 &concerns.content_digest()[..],
@@ -178,10 +180,10 @@ impl Txn<'_> {
                 concerns.version,
                 instruction,
                 undoes,
+                corrects,
                 file,
                 concerns.line,
-            ),
-        )?;
+            ))?;
         Ok(())
     }
 

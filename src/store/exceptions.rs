@@ -6,7 +6,7 @@ use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::ledger::{Entry, Event, Posting, PostingKey};
 use crate::domain::money::Money;
 use crate::pipeline::book::Dossier;
-use crate::pipeline::resolving::InstructionMatter;
+use crate::pipeline::resolving::{InstructionMatter, Righted};
 use crate::store::chain::Txn;
 use crate::store::words::{self, Accounts};
 use crate::store::{Result, book, date};
@@ -33,8 +33,92 @@ pub struct StoredException {
     pub answers: i64,
     /// The posting that holds its money, or that stands for its instruction.
     pub posting: Option<Posting>,
+    /// What was corrected in that posting and stands, newest first.
+    pub corrections: Vec<Righted>,
     /// The person and plan, where known.
     pub dossier: Option<Dossier>,
+}
+
+/// A posting with all that a decision on it needs, whether an exception speaks of it or not.
+#[derive(Debug)]
+pub struct Affair {
+    /// Whom it concerns.
+    pub participant: Option<IdNumber>,
+    /// Which year.
+    pub fee_year: Option<FeeYear>,
+    /// The instruction that it answers.
+    pub instruction: Option<InstructionMatter>,
+    /// The posting.
+    pub posting: Posting,
+    /// Something took it back.
+    pub is_undone: bool,
+    /// What was corrected in it and stands, newest first.
+    pub corrections: Vec<Righted>,
+    /// The person and plan, where known.
+    pub dossier: Option<Dossier>,
+}
+
+/// Reads a posting and what hangs on it.
+pub fn affair(conn: &Connection, id: i64) -> Result<Option<Affair>> {
+    let Some(posting) = posting(conn, id)? else { return Ok(None) };
+    let mut statement = conn.prepare_cached(
+        "SELECT coalesce(k.participant, i.participant, z.participant), coalesce(k.fee_year, b.fee_year),
+                coalesce(k.instruction, i.id), EXISTS (SELECT 1 FROM posting_key WHERE undoes = p.id)
+         FROM posting p LEFT JOIN posting_key k ON k.posting = p.id LEFT JOIN instruction i ON i.id = p.id
+         LEFT JOIN zero_row z ON z.id = p.id LEFT JOIN batch b ON b.id = p.id >> 27 WHERE p.id = ?1",
+    )?;
+    let (person, fee_year, instruction, is_undone) = statement.query_row([id], |row| {
+        let person = row.get::<_, Option<i64>>(0)?.map(IdNumber::from_key);
+        Ok((person, row.get::<_, Option<FeeYear>>(1)?, row.get::<_, Option<i64>>(2)?, row.get::<_, bool>(3)?))
+    })?;
+    let dossier = match (person, fee_year) {
+        (Some(person), Some(year)) => Some(book::dossier(conn, person, year)?),
+        _ => None,
+    };
+    Ok(Some(Affair {
+        participant: person,
+        fee_year,
+        instruction: instruction.map(|id| instruction_matter(conn, id)).transpose()?.flatten(),
+        posting,
+        is_undone,
+        corrections: corrections(conn, id)?,
+        dossier,
+    }))
+}
+
+/// The posting that credits `personal/own` for an instruction and was not taken back.
+pub fn standing_of(conn: &Connection, instruction: i64) -> Result<Option<Affair>> {
+    match standing(conn, instruction)? {
+        Some(posting) => affair(conn, posting),
+        None => Ok(None),
+    }
+}
+
+/// Corrections of a posting that stand, newest first: each rights the one before it.
+fn corrections(conn: &Connection, id: i64) -> Result<Vec<Righted>> {
+    let mut found = Vec::new();
+    let mut statement = conn.prepare_cached(
+        "SELECT k.posting,
+                (SELECT coalesce(sum(amount), 0) FROM entry
+                 WHERE id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND debit = 3 AND credit = 2),
+                (SELECT x.id FROM exception x WHERE x.posting = k.posting AND x.resolved = 0 AND x.amount =
+                    (SELECT coalesce(sum(amount), 0) FROM entry
+                     WHERE id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND debit = 3 AND credit = 2))
+         FROM posting_key k WHERE k.corrects = ?1 AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = k.posting)",
+    )?;
+    let mut target = id;
+    loop {
+        let next = statement
+            .query_row([target], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((correction, moved, held_by)) = next else { break };
+        if let Some(posting) = posting(conn, correction)? {
+            found.push(Righted { posting, moved: Money::from_fen(moved), held_by });
+        }
+        target = correction;
+    }
+    found.reverse();
+    Ok(found)
 }
 
 /// Reads an exception.
@@ -66,6 +150,7 @@ pub fn read(conn: &Connection, id: i64) -> Result<Option<StoredException>> {
         (Some(person), Some(year)) => Some(book::dossier(conn, person, year)?),
         _ => None,
     };
+    let corrections = posting.map(|id| corrections(conn, id)).transpose()?.unwrap_or_default();
     Ok(Some(StoredException {
         id,
         class: Class::parse(&class).expect("a stored class is one of ours"),
@@ -76,6 +161,7 @@ pub fn read(conn: &Connection, id: i64) -> Result<Option<StoredException>> {
         instruction: matter,
         answers: answers(conn, instruction)?,
         posting: posting.map(|id| self::posting(conn, id)).transpose()?.flatten(),
+        corrections,
         dossier,
     }))
 }
@@ -142,9 +228,14 @@ fn key(conn: &Connection, id: i64) -> Result<PostingKey> {
     let mut statement = conn.prepare_cached("SELECT key FROM posting_key WHERE posting = ?1")?;
     let text: Option<String> = statement.query_row([id], |row| row.get(0)).optional()?;
     match text {
-        Some(text) if !text.starts_with("ret:") || text.contains('#') => Ok(PostingKey::Stored(text)),
+        Some(text) if !is_of_instruction(&text) => Ok(PostingKey::Stored(text)),
         _ => Ok(PostingKey::Return(self::number(conn, id)?)),
     }
+}
+
+/// `ret:<instruction>`: the number says it all.
+fn is_of_instruction(key: &str) -> bool {
+    key.strip_prefix("ret:").is_some_and(|rest| InstructionNumber::parse(rest).is_some())
 }
 
 fn number(conn: &Connection, id: i64) -> Result<InstructionNumber> {

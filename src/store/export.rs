@@ -38,11 +38,15 @@ pub enum What {
     Files,
     /// The audit log.
     Audit,
+    /// Lines of the collection account's statements (R22).
+    Statement,
+    /// What reconciliation found: worked out, not read here.
+    Differences,
 }
 
 impl What {
     /// Everything that can be exported, with its word.
-    pub const ALL: [(What, &str); 12] = [
+    pub const ALL: [(What, &str); 14] = [
         (What::Participants, "participants"),
         (What::Plans, "plans"),
         (What::Batches, "batches"),
@@ -55,6 +59,8 @@ impl What {
         (What::Settlement, "settlement"),
         (What::Files, "files"),
         (What::Audit, "audit"),
+        (What::Statement, "statement"),
+        (What::Differences, "differences"),
     ];
 
     /// Reads the word.
@@ -64,7 +70,7 @@ impl What {
 
     /// Whether its rows belong to years.
     pub fn has_years(self) -> bool {
-        !matches!(self, What::Participants | What::Files | What::Audit)
+        !matches!(self, What::Participants | What::Files | What::Audit | What::Statement | What::Differences)
     }
 }
 
@@ -136,9 +142,10 @@ fn source(what: What) -> Option<(&'static str, Fill)> {
         What::Balance => (BALANCE, balance),
         What::Exceptions => (EXCEPTIONS, exception),
         What::Expost => (EX_POST, ex_post),
-        What::Settlement => return None,
+        What::Settlement | What::Differences => return None,
         What::Files => (FILES, file),
         What::Audit => (AUDIT, audit),
+        What::Statement => (STATEMENT, statement),
     })
 }
 
@@ -408,6 +415,24 @@ fn audit(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<
     (1..=4).try_for_each(|column| out.text(row, column))?;
     out.hex(row, 5)?;
     out.hex(row, 6)
+}
+
+const STATEMENT: &str = "
+    SELECT s.bank, s.booked_on, s.reference, s.amount, s.serial, s.bundle, k.key, s.file, s.line
+    FROM statement s LEFT JOIN posting_key k ON k.posting = s.posting WHERE ?1 IS NULL ORDER BY s.id";
+
+fn statement(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
+    out.put(words.bank(row.get(0)?));
+    out.day(row.get(1)?);
+    out.text(row, 2)?;
+    out.money(row.get(3)?);
+    out.text(row, 4)?;
+    let bundle = row.get_ref(5)?.as_str().unwrap_or_default();
+    out.put(bundle.strip_prefix("batch:").unwrap_or_default());
+    out.text(row, 6)?;
+    out.put(row.get::<_, i64>(7)?);
+    out.put(row.get::<_, i64>(8)?);
+    Ok(())
 }
 
 /// The texts of one row, in one buffer that the next row uses again.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tables::Table;
 
 /// Tables that a case may expect at its end; each is an export of that name.
-const EXPORTS: [&str; 11] = [
+const EXPORTS: [&str; 13] = [
     "participants",
     "plans",
     "batches",
@@ -29,6 +29,8 @@ const EXPORTS: [&str; 11] = [
     "expost",
     "settlement",
     "files",
+    "statement",
+    "differences",
 ];
 
 /// Processor cores of the machine that these tests are meant for.

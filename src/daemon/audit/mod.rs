@@ -6,6 +6,7 @@ mod policy;
 mod requests;
 
 use crate::daemon::bureau::{Bureau, Step};
+use crate::daemon::reconciling::unexplained;
 use crate::domain::calendar::DateTime;
 use crate::store::audit::{Check, prove};
 use rusqlite::Connection;
@@ -19,6 +20,9 @@ pub fn audit(bureau: &Bureau, now: DateTime) -> Step<Vec<Check>> {
         let mut checks = prove(tx)?;
         checks.push(Check { id: "I7", offender: requests::rederive(tx, config, layouts)? });
         checks.push(Check { id: "I10", offender: kept::whole(tx, config, now)? });
+        if let Some(check) = checks.iter_mut().find(|check| check.id == "I13" && check.offender.is_none()) {
+            check.offender = unexplained(tx, config, now.date())?;
+        }
         checks.push(Check { id: "I12", offender: policy::rederive(tx, &config.policies)? });
         Ok(checks)
     })?;

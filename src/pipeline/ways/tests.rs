@@ -30,6 +30,7 @@ fn words(class: Class, held: i64, state: InstructionState, plan: PlanState) -> V
         dossier: Some(&dossier),
         instruction: Some(&instruction),
         posting: Some(&posting),
+        corrections: &[],
         policy: Some(&policy()),
         closed: &BTreeSet::new(),
     };

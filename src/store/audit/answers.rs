@@ -85,7 +85,7 @@ fn sums_differ(what: &str, (count, amount): (i64, Money), (found, sum): (i64, Mo
     format!("expected {count} {what} of {amount} in all, found {found} of {sum}")
 }
 
-/// I13: until bank statements are in use, `collection` must show the money that the banks' first answers say they
+/// I13: `collection` must show the money that the banks' first answers say they
 /// took, instruction by instruction (R10: it is always booked); through which events it moves is part of I2.
 pub(super) fn booked(conn: &Connection) -> Result<Option<String>> {
     let mut statement = conn.prepare(
@@ -104,7 +104,31 @@ pub(super) fn booked(conn: &Connection) -> Result<Option<String>> {
             return Ok(Some(format!("{name}: the bank says that it took {taken}, collection shows {booked}")));
         }
     }
-    Ok(None)
+    lines(conn)
+}
+
+/// A line that shows a posting shows what it moved, and money that only a statement has is on one.
+fn lines(conn: &Connection) -> Result<Option<String>> {
+    let differs = "SELECT s.serial, s.amount, k.key FROM statement s LEFT JOIN posting_key k ON k.posting = s.posting
+         WHERE s.posting IS NOT NULL AND s.amount IS NOT
+               (SELECT sum(CASE WHEN debit = 1 THEN amount WHEN credit = 1 THEN -amount END) FROM entry
+                WHERE id BETWEEN s.posting * 4 AND s.posting * 4 + 3) LIMIT 1";
+    let found = first(conn, differs, |row| {
+        Ok((row.get::<_, String>(0)?, Money::from_fen(row.get(1)?), row.get::<_, Option<String>>(2)?))
+    })?;
+    if let Some((serial, amount, key)) = found {
+        let posting = key.map_or_else(|| "no posting".to_owned(), |key| format!("posting {key}"));
+        return Ok(Some(format!("statement line {serial}: it says {amount}, {posting} moved something else")));
+    }
+    let twice = "SELECT posting FROM statement WHERE posting IS NOT NULL GROUP BY posting HAVING count(*) > 1 LIMIT 1";
+    if let Some(id) = first(conn, twice, |row| row.get::<_, i64>(0))? {
+        return Ok(Some(format!("{}: two lines of statements show it", posting_name(conn, id)?)));
+    }
+    let unshown = "SELECT k.posting FROM posting_key k WHERE k.key LIKE 'stm:%'
+           AND NOT EXISTS (SELECT 1 FROM statement s WHERE s.posting = k.posting)
+           AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = k.posting) LIMIT 1";
+    let found = first(conn, unshown, |row| row.get::<_, i64>(0))?;
+    found.map(|id| Ok(format!("{}: no line of a statement shows it", posting_name(conn, id)?))).transpose()
 }
 
 /// Money of an instruction that was booked under other keys than its own.

@@ -217,12 +217,14 @@ CREATE TABLE posting_key (                  -- identity of the postings whose nu
     version     INTEGER,
     instruction INTEGER,
     undoes      INTEGER,                    -- the posting that this one takes back
+    corrects    INTEGER,                    -- the posting in which this one rights what was wrong; that one stands
     file        INTEGER,
     line        INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX posting_key_plan ON posting_key (participant, fee_year);
 CREATE INDEX posting_key_undoes ON posting_key (undoes) WHERE undoes IS NOT NULL;
+CREATE INDEX posting_key_corrects ON posting_key (corrects) WHERE corrects IS NOT NULL;
 CREATE INDEX posting_key_instruction ON posting_key (instruction) WHERE instruction IS NOT NULL;
 
 CREATE TABLE ex_post (                      -- due to the person, never in the ledger (R14)
@@ -326,6 +328,21 @@ CREATE TABLE line (                         -- connections to banks' own servers
     trouble  TEXT    NOT NULL,              -- what happened the last time
     profile  BLOB    NOT NULL               -- digest of the profile that failed: another one is tried at once
 ) STRICT;
+
+CREATE TABLE statement (                    -- lines of the collection account's statements (R22)
+    id        INTEGER PRIMARY KEY,
+    bank      INTEGER NOT NULL,
+    serial    TEXT    NOT NULL,
+    booked_on INTEGER NOT NULL,
+    amount    INTEGER NOT NULL,             -- money going out is negative
+    reference TEXT    NOT NULL,
+    bundle    TEXT    NOT NULL,             -- what its money belongs to, as domain::reconciling writes it
+    posting   INTEGER,                      -- the one posting that it shows, where it is one
+    file      INTEGER NOT NULL,
+    line      INTEGER NOT NULL,
+    UNIQUE (bank, serial)
+) STRICT;
+CREATE INDEX statement_posting ON statement (posting) WHERE posting IS NOT NULL;
 
 CREATE VIEW plan_now AS                     -- 1 waiting, 5 received; 3 settled
 SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_limit,

@@ -1,6 +1,6 @@
 //! `daikou export`: the tables, for people, auditors and other programs.
 
-use crate::cli::out::{Column, Export, Format, Kind, ignore_closed};
+use crate::cli::out::{Column, Export, Format, Kind, ignore_closed, save};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
 use crate::daemon::reconciling::{Found, reconcile};
@@ -32,10 +32,14 @@ pub struct ExportArgs {
     out: Option<PathBuf>,
 }
 
+/// Shape of a file.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum FileFormat {
+pub enum FileFormat {
+    /// Rows of text.
     Csv,
+    /// For machines.
     Json,
+    /// A workbook.
     Xlsx,
 }
 
@@ -86,15 +90,6 @@ pub struct Table {
     pub given: Option<Vec<Vec<String>>>,
 }
 
-/// Differences as lines of a day-end sheet.
-pub fn difference_rows(found: &[Found]) -> impl Iterator<Item = Vec<String>> {
-    found.iter().map(|found| {
-        let what = found.batch.map_or_else(|| found.reference.clone(), |number| format!("批次 {number}"));
-        let gap = (found.ours - found.theirs).to_string();
-        vec!["差异".to_owned(), format!("{} {what}", found.differs.chinese()), "1".to_owned(), gap]
-    })
-}
-
 /// Rows that no statement of the store gives.
 fn worked_out(args: &ExportArgs, bureau: &Bureau, context: &Context) -> Result<Option<Vec<Vec<String>>>, CliError> {
     Ok(match args.what {
@@ -116,14 +111,9 @@ impl Table {
         written.map_err(|error| failed("stdout", error))
     }
 
-    /// The file appears when it is whole, readable for its owner alone.
     fn save(&self, path: &Path, bureau: &Bureau) -> Result<(), CliError> {
         let shown = path.display().to_string();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| CliError::Io(shown.clone(), error))?;
-        self.write(file.as_file_mut(), bureau, |_| true).map_err(|error| failed(&shown, error))?;
-        file.persist(path).map_err(|error| CliError::Io(shown, error.error))?;
-        Ok(())
+        save(path, |file| self.write(file, bureau, |_| true).map_err(|error| failed(&shown, error)))
     }
 
     fn write(&self, out: impl Write, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), ExportError> {

@@ -19,6 +19,7 @@ pub mod init;
 pub mod instruct;
 pub mod layout;
 pub mod out;
+pub mod paper;
 pub mod plan;
 pub mod reconcile;
 pub mod resolve;

@@ -1,14 +1,17 @@
 //! `daikou reconcile`: the differences between instructions, returns, statement and ledger; the day-end sheet.
 
-use crate::cli::export::{DIFFERENCES, difference_rows};
-use crate::cli::out::{Column, Export, Format, Kind, say};
+use crate::cli::export::DIFFERENCES;
+use crate::cli::out::{Column, Kind, save, say};
+use crate::cli::paper::PaperArgs;
 use crate::cli::table::{aligned, printable};
 use crate::cli::{CliError, Context, Exit, Ran, date};
 use crate::daemon::day_end::{Sheet, sheet};
 use crate::daemon::reconciling::{Found, reconcile};
 use crate::domain::calendar::{Date, Month};
+use crate::domain::money::Money;
+use crate::format::paper::{self, Cell, Paper};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::io::Write;
 
 /// Arguments of `reconcile`.
 #[derive(Debug, clap::Args)]
@@ -25,12 +28,9 @@ pub struct ReconcileArgs {
     /// The day-end sheet of --bank and --day, for two people to sign
     #[arg(long, requires_all = ["bank", "day"])]
     sheet: bool,
-    /// The sheet as CSV
-    #[arg(long, requires = "sheet")]
-    csv: bool,
-    /// Into this file instead of the standard output
-    #[arg(short, value_name = "FILE")]
-    out: Option<PathBuf>,
+    /// The sheet as a paper; without --format it is plain text
+    #[command(flatten)]
+    paper: PaperArgs,
 }
 
 /// Runs `reconcile`.
@@ -67,7 +67,7 @@ pub fn run(args: &ReconcileArgs, context: &Context) -> Ran {
         }));
     } else {
         let text = told(reconciled.in_use_since, &due, &under_way);
-        put(args, text.as_bytes())?;
+        put(args, &text)?;
     }
     Ok(if due.is_empty() { Exit::Done } else { Exit::Findings })
 }
@@ -137,21 +137,21 @@ fn shown(found: &Found) -> Vec<String> {
 }
 
 fn written(args: &ReconcileArgs, context: &Context, sheet: &Sheet) -> Ran {
-    let bytes = if args.csv {
-        as_csv(sheet)?
-    } else if context.json {
-        (serde_json::to_string_pretty(&sheet_json(sheet)).expect("a value is always text") + "\n").into_bytes()
+    if args.paper.format.is_some() || context.json {
+        args.paper.write(&mut [as_paper(sheet)], context)?;
     } else {
-        sheet_text(sheet).into_bytes()
-    };
-    put(args, &bytes)?;
+        put(args, &sheet_text(sheet))?;
+    }
     Ok(Exit::Done)
 }
 
-fn put(args: &ReconcileArgs, bytes: &[u8]) -> Result<(), CliError> {
-    match &args.out {
-        Some(path) => std::fs::write(path, bytes).map_err(|error| CliError::Io(path.display().to_string(), error)),
-        None => say(&String::from_utf8_lossy(bytes)).map_err(|error| CliError::Io("stdout".to_owned(), error)),
+/// The list or the sheet as text, to a file or to the standard output.
+fn put(args: &ReconcileArgs, text: &str) -> Result<(), CliError> {
+    match &args.paper.out {
+        Some(path) => save(path, |file| {
+            file.write_all(text.as_bytes()).map_err(|error| CliError::Io(path.display().to_string(), error))
+        }),
+        None => say(text).map_err(|error| CliError::Io("stdout".to_owned(), error)),
     }
 }
 
@@ -179,36 +179,27 @@ fn cells(line: &crate::daemon::day_end::Line) -> Vec<String> {
     vec![line.part.to_owned(), line.item.clone(), line.count.to_string(), line.amount.to_string()]
 }
 
-const SHEET: &[Column] = &[
-    Column::new("part", Kind::Text),
-    Column::new("item", Kind::Text),
-    Column::new("count", Kind::Number),
-    Column::new("amount", Kind::Amount),
-];
-
-/// The lines of the sheet, then its differences, each with what our side has more.
-fn as_csv(sheet: &Sheet) -> Result<Vec<u8>, CliError> {
-    let mut bytes = Vec::new();
-    let failed = |error| CliError::Io("sheet".to_owned(), error);
-    let mut export = Export::new(Box::new(&mut bytes), Format::Csv { excel: false }, SHEET, false).map_err(failed)?;
-    let lines = sheet.lines.iter().map(cells).chain(difference_rows(&sheet.differences));
-    for row in lines {
-        export.row(&row.iter().map(String::as_str).collect::<Vec<_>>()).map_err(failed)?;
+/// The same as a paper: the lines of the sheet, then its differences, each with what our side has more.
+fn as_paper(sheet: &Sheet) -> Paper {
+    let columns = vec![
+        paper::Column::new("part", "项目", Kind::Text),
+        paper::Column::new("item", "内容", Kind::Text).wide(44),
+        paper::Column::new("count", "笔数", Kind::Number),
+        paper::Column::new("amount", "金额", Kind::Amount),
+    ];
+    let mut paper = Paper::new("日终对账单", sheet.made_at.date(), columns);
+    paper.subtitles = vec![format!("银行：{}　日期：{}", sheet.bank, sheet.on)];
+    paper.signatures = vec!["制表人", "复核人", "日期"];
+    for line in &sheet.lines {
+        paper.row(vec![line.part.into(), line.item.as_str().into(), Cell::Count(line.count), line.amount.into()]);
     }
-    export.finish().map_err(failed)?;
-    Ok(bytes)
-}
-
-fn sheet_json(sheet: &Sheet) -> Value {
-    let lines = sheet.lines.iter().map(
-        |line| json!({ "part": line.part, "item": line.item, "count": line.count, "amount": line.amount.to_string() }),
-    );
-    let found: Vec<&Found> = sheet.differences.iter().collect();
-    json!({
-        "bank": sheet.bank,
-        "date": sheet.on.to_string(),
-        "made_at": sheet.made_at.to_string(),
-        "lines": lines.collect::<Vec<_>>(),
-        "differences": as_json(&found),
-    })
+    for found in &sheet.differences {
+        let what = found.batch.map_or_else(|| found.reference.clone(), |number| format!("批次 {number}"));
+        let item = format!("{} {what}", found.differs.chinese());
+        paper.row(vec!["差异".into(), item.as_str().into(), Cell::Count(1), (found.ours - found.theirs).into()]);
+    }
+    if sheet.differences.is_empty() {
+        paper.row(vec!["差异".into(), "无".into(), Cell::Count(0), Money::ZERO.into()]);
+    }
+    paper
 }

@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
             ..about_nobody(Class::UnknownMoney, reason)
         };
         let changes = Changeset {
-            postings: vec![NewPosting { posting, concerns: Some(concerns) }],
+            postings: vec![NewPosting { posting, concerns: Some(Box::new(concerns)) }],
             opened: vec![held],
             ..Changeset::default()
         };
@@ -447,7 +447,7 @@ pub fn recognise(
     let reversal = postings::reversal_of(&original, booked(on, &closed));
     let concerns = Concerns { content: key.to_string(), ..Concerns::default() };
     let changes = Changeset {
-        postings: vec![NewPosting { posting: reversal, concerns: Some(concerns) }],
+        postings: vec![NewPosting { posting: reversal, concerns: Some(Box::new(concerns)) }],
         closed: vec![(exception, format!("来款已查明：{key}"))],
         ..Changeset::default()
     };

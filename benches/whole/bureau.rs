@@ -64,7 +64,7 @@ impl Year {
         let (planned, report) = time(|| plan(&mut bureau, 2018, &at(DRAFTED), &mut |_| {}).expect("a plan"));
         assert_eq!(report.plans, u64::from(people), "everybody has a plan");
         times.push(("plan".to_owned(), planned));
-        let round = Round { fee_year: 2018, bank: None, debit_on: None, without_lists: None };
+        let round = Round { fee_year: 2018, bank: None, debit_on: None, without_lists: None, retry: None };
         let (drafted, report) = time(|| instruct(&mut bureau, &round, &at(DRAFTED)).expect("a round"));
         assert_eq!(report.batches[0].instructions, u64::from(people), "everybody is asked");
         times.push(("draft, rendered and synced".to_owned(), drafted));

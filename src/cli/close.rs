@@ -11,6 +11,9 @@ pub struct CloseArgs {
     /// The month
     #[arg(value_name = "YYYY-MM")]
     month: String,
+    /// Close although ledger and statement differ in it: why
+    #[arg(long, value_name = "REASON")]
+    despite: Option<String>,
 }
 
 /// Runs `close`.
@@ -19,7 +22,7 @@ pub fn run(args: &CloseArgs, context: &Context) -> Ran {
         return Err(CliError::Usage(format!("{} is no month: expected YYYY-MM", args.month)));
     };
     let mut bureau = context.open()?;
-    let words = close(&mut bureau, month, &context.order())?;
+    let words = close(&mut bureau, month, args.despite.as_deref(), &context.order())?;
     if context.json {
         context.print_json(&json!({ "month": args.month, "done": words }));
     } else {

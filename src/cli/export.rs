@@ -4,6 +4,8 @@ use crate::cli::out::{Column, Export, Format, Kind, ignore_closed, save};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
 use crate::daemon::reconciling::{Found, reconcile};
+use crate::daemon::vouchers::{Line, vouchers};
+use crate::domain::calendar::Month;
 use crate::store::export::{BankKeys, ExportError, What, rows};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -12,12 +14,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit,
-    /// statement, differences
+    /// statement, differences, voucher (with --month), accounts
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
     #[arg(long, value_name = "Y")]
     year: Option<i16>,
+    /// The month of `voucher`
+    #[arg(long, value_name = "YYYY-MM")]
+    month: Option<String>,
     /// csv, json or xlsx (default: csv, with --json json)
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
@@ -97,6 +102,13 @@ fn worked_out(args: &ExportArgs, bureau: &Bureau, context: &Context) -> Result<O
             let reconciled = reconcile(bureau, context.now().date())?;
             Some(reconciled.due().map(Found::cells).collect())
         }
+        What::Voucher => {
+            let Some(month) = args.month.as_deref().and_then(Month::parse) else {
+                return Err(CliError::Usage("voucher wants --month YYYY-MM".to_owned()));
+            };
+            let lines = vouchers(bureau.store.connection(), &bureau.config, month)?;
+            Some(lines.iter().map(Line::cells).collect())
+        }
         _ => None,
     })
 }
@@ -161,6 +173,8 @@ fn columns(what: What) -> &'static [Column] {
         What::Audit => AUDIT,
         What::Statement => STATEMENT,
         What::Differences => DIFFERENCES,
+        What::Voucher => VOUCHER,
+        What::Accounts => ACCOUNTS,
     }
 }
 
@@ -345,4 +359,28 @@ pub const DIFFERENCES: &[Column] = &[
     amount("theirs"),
     number("age"),
     text("action"),
+];
+
+const VOUCHER: &[Column] = &[
+    text("voucher"),
+    text("kind"),
+    date("month"),
+    text("event"),
+    text("summary"),
+    text("code"),
+    text("account"),
+    amount("debit"),
+    amount("credit"),
+    number("entries"),
+];
+
+const ACCOUNTS: &[Column] = &[
+    ID,
+    NAME,
+    text("district"),
+    number("fee_year"),
+    date("month"),
+    amount("own"),
+    amount("government"),
+    text("basis"),
 ];

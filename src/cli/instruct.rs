@@ -25,6 +25,9 @@ pub struct InstructArgs {
     /// Ask districts whose lists are missing all the same (R8a); needs approval
     #[arg(long, value_name = "REASON")]
     without_lists: Option<String>,
+    /// Only those whose newest instruction failed so: insufficient-funds, frozen …; unknown and duplicate never
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
+    retry: Option<Vec<String>>,
 }
 
 /// Runs `instruct`.
@@ -38,6 +41,7 @@ pub fn run(args: &InstructArgs, context: &Context) -> Ran {
         bank: args.bank.clone(),
         debit_on: args.debit_on.map(|day| day.to_string()),
         without_lists: args.without_lists.clone(),
+        retry: args.retry.clone(),
     };
     let report = instruct(&mut bureau, &round, &context.order())?;
     if context.json {
@@ -82,7 +86,7 @@ fn print(report: &RoundReport) {
         })
         .collect();
     if let Some(name) = &report.waits {
-        println!("缺名单扣款已提交，待另一人批准后起草：{}", approve_command(name));
+        println!("已提交，待另一人批准后起草：{}", approve_command(name));
     } else if rows.is_empty() {
         println!("本轮没有可扣款的人");
     } else {

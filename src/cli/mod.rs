@@ -7,6 +7,7 @@ pub mod bank;
 pub mod bank_sim;
 pub mod check;
 pub mod close;
+pub mod correct;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
@@ -14,6 +15,7 @@ pub mod exceptions;
 pub mod explain;
 pub mod export;
 pub mod facts;
+pub mod feed;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
@@ -89,6 +91,8 @@ enum Command {
     Close(close::CloseArgs),
     /// Hold instructions, returns, statement and ledger against each other
     Reconcile(reconcile::ReconcileArgs),
+    /// Put right what was posted, or what the roster says, on evidence
+    Correct(correct::CorrectArgs),
     /// Decide on an exception
     Resolve(resolve::ResolveArgs),
     /// Show what is open and what is late
@@ -99,6 +103,8 @@ enum Command {
     Exceptions(exceptions::ExceptionsArgs),
     /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
     Export(export::ExportArgs),
+    /// Write the next files of postings for the business system, and show which it has acknowledged
+    Feed,
     /// Prove the invariants from what is stored
     Audit,
 }
@@ -210,11 +216,13 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Close(args) => close::run(&args, context),
         Command::Reconcile(args) => reconcile::run(&args, context),
+        Command::Correct(args) => correct::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
         Command::Status => status::run(context),
         Command::Explain(args) => explain::run(&args, context),
         Command::Exceptions(args) => exceptions::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Feed => feed::run(context),
         Command::Audit => audit::run(context),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `policy/` and `calendars/` beside the configuration win, as a whole, over the copies built into the binary.
 
+mod accounts;
 mod calendar;
 mod districts;
 pub mod layouts;
@@ -20,6 +21,7 @@ use crate::transport::profile::Profile;
 use raw::{RawBank, RawConfig, RawDistrict, RawExpectedList};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use accounts::Titles;
 use source::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -55,6 +57,10 @@ pub struct Config {
     pub banks: Vec<Bank>,
     /// R21: what another person must approve.
     pub approvals: Approvals,
+    /// The feed of postings for the business system.
+    pub feed: Feed,
+    /// Codes and names of the fund's accounts, for vouchers.
+    pub titles: Titles,
     /// The policies, chosen by fee year.
     pub policies: Policies,
     /// Working days, as far as the calendars go.
@@ -110,6 +116,24 @@ pub struct Bank {
     pub utc_offset_min: i32,
     /// The bank's own server; without it the bank comes to our drop tree.
     pub sftp: Option<Arc<Profile>>,
+}
+
+/// The feed of postings for the bureau's business system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Feed {
+    /// The daemon writes the days that are over; else only `daikou feed` writes.
+    pub daily: bool,
+    /// Entries of one file at most; a larger transaction stands alone.
+    pub max_rows: i64,
+    /// An acknowledgement is late after so many working days.
+    pub ack_workdays: u32,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Feed { daily: false, max_rows: 50_000, ack_workdays: 2 }
+    }
 }
 
 /// Whether another person must approve (R21).
@@ -192,7 +216,8 @@ fn load_or_note(path: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
     let policies = policy::load(&data.policies, problems);
     let working_days = calendar::load(&data.calendars, problems);
     let raw = source.read::<RawConfig>(problems)?;
-    let fixed = Fixed { root, policies, working_days, digest: digest(&source, &data) };
+    let titles = Titles::load(&data.accounts, problems);
+    let fixed = Fixed { root, policies, titles, working_days, digest: digest(&source, &data) };
     Some(Reader { source: &source, problems }.config(raw, districts, fixed))
 }
 
@@ -200,6 +225,7 @@ fn load_or_note(path: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
 struct Fixed {
     root: PathBuf,
     policies: Policies,
+    titles: Titles,
     working_days: WorkingDays,
     digest: [u8; 32],
 }
@@ -226,6 +252,8 @@ impl Reader<'_> {
             expected_lists,
             banks,
             approvals: raw.approvals,
+            feed: raw.feed,
+            titles: fixed.titles,
             root: fixed.root,
             policies: fixed.policies,
             working_days: fixed.working_days,
@@ -370,16 +398,19 @@ fn month_and_day(text: &str) -> Option<(i8, i8)> {
 }
 
 /// Files of `policy/` and `calendars/` that are built into the binary: what `init` copies out.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub const BUILT_IN: [(&str, &str); 4] = [
     ("policy/chongqing-2018-82.toml", include_str!("../../policy/chongqing-2018-82.toml")),
     (DIVISIONS, include_str!("../../policy/divisions.toml")),
+    (ACCOUNTS, include_str!("../../policy/accounts.toml")),
     ("calendars/china.toml", include_str!("../../calendars/china.toml")),
 ];
 const DIVISIONS: &str = "policy/divisions.toml";
+const ACCOUNTS: &str = "policy/accounts.toml";
 
 /// The data files that are in force.
 struct Data {
     divisions: Source,
+    accounts: Source,
     policies: Vec<Source>,
     calendars: Vec<Source>,
 }
@@ -387,12 +418,15 @@ struct Data {
 impl Data {
     fn beside(root: &Path, problems: &mut Vec<Problem>) -> Data {
         let policy = Data::folder(root, "policy", problems);
-        let (divisions, policies): (Vec<_>, Vec<_>) = policy.into_iter().partition(is_divisions);
+        let (divisions, rest): (Vec<_>, Vec<_>) = policy.into_iter().partition(is_divisions);
+        let (accounts, policies): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_accounts);
         let built_in = Data::built_in("policy");
-        let (built_in_divisions, built_in_policies): (Vec<_>, Vec<_>) = built_in.into_iter().partition(is_divisions);
+        let (built_in_divisions, rest): (Vec<_>, Vec<_>) = built_in.into_iter().partition(is_divisions);
+        let (built_in_accounts, built_in_policies): (Vec<_>, Vec<_>) = rest.into_iter().partition(is_accounts);
         let calendars = Data::folder(root, "calendars", problems);
         Data {
             divisions: divisions.into_iter().chain(built_in_divisions).next().expect("one is built in"),
+            accounts: accounts.into_iter().chain(built_in_accounts).next().expect("one is built in"),
             policies: if policies.is_empty() { built_in_policies } else { policies },
             calendars: if calendars.is_empty() { Data::built_in("calendars") } else { calendars },
         }
@@ -418,6 +452,10 @@ fn is_divisions(source: &Source) -> bool {
     Path::new(&source.name).ends_with("divisions.toml")
 }
 
+fn is_accounts(source: &Source) -> bool {
+    Path::new(&source.name).ends_with("accounts.toml")
+}
+
 fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<Source> {
     let name = path.display().to_string();
     let text = fs::read(path).map_err(|error| error.to_string()).and_then(|bytes| {
@@ -438,7 +476,7 @@ fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Option<Source> {
 /// Lengths go in as well, so that no byte can wander from one file into the next.
 fn digest(config: &Source, data: &Data) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for source in [config, &data.divisions].into_iter().chain(&data.policies).chain(&data.calendars) {
+    for source in [config, &data.divisions, &data.accounts].into_iter().chain(&data.policies).chain(&data.calendars) {
         hash.update((source.text.len() as u64).to_be_bytes());
         hash.update(&source.text);
     }

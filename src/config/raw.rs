@@ -28,6 +28,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) bank: Vec<RawBank>,
     #[serde(default)]
+    pub(super) feed: super::Feed,
+    #[serde(default)]
     pub(super) approvals: super::Approvals,
 }
 

@@ -1,7 +1,7 @@
 //! Maker and checker (R21): a step that needs another person is asked for, and carried out when that person says yes.
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
-use crate::daemon::{by_hand, closing, instructing, lists, planning, releasing, resolving};
+use crate::daemon::{by_hand, closing, correcting, fixing, instructing, lists, planning, releasing, resolving, retrying};
 use crate::domain::ids::BatchNumber;
 use crate::store::approvals::{Approval, waiting as stored};
 use crate::store::{self, Result as StoreResult, Txn};
@@ -20,7 +20,7 @@ pub struct Request {
 }
 
 /// Kinds of requests with the words for clerks.
-pub const KINDS: [(&str, &str); 8] = [
+pub const KINDS: [(&str, &str); 11] = [
     ("plan", "缴费计划"),
     ("release", "批次放行"),
     ("zero-payment", "零自付"),
@@ -29,6 +29,9 @@ pub const KINDS: [(&str, &str); 8] = [
     ("delivery", "人工送达"),
     ("close", "月度关账"),
     ("without-lists", "缺名单扣款"),
+    ("correct", "记账更正"),
+    ("fix", "资料更正"),
+    ("retry", "重新扣款"),
 ];
 
 impl Request {
@@ -95,6 +98,9 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
         "close" => closing::asks(approval),
         "resolve" => resolving::asks(bureau, approval),
         "without-lists" => instructing::asks(bureau, approval),
+        "correct" => correcting::asks(bureau, approval),
+        "fix" => fixing::asks(bureau, approval),
+        "retry" => retrying::asks(approval),
         other => Ok(other.to_owned()),
     }
 }
@@ -138,6 +144,9 @@ fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<St
         "close" => closing::approve(bureau, approval, order),
         "resolve" => resolving::approve(bureau, approval, order),
         "without-lists" => instructing::approve_without_lists(bureau, approval, order),
+        "correct" => correcting::approve(bureau, approval, order),
+        "fix" => fixing::approve(bureau, approval, order),
+        "retry" => retrying::approve(bureau, approval, order),
         other => refuse(format!("本程序不认识“{other}”这类请求")),
     }
 }

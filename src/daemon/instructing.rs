@@ -6,6 +6,7 @@ use crate::daemon::approvals::{Request, ask, unreadable};
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
 use crate::daemon::outstanding::WrittenFor;
 use crate::daemon::planning::stretches;
+use crate::daemon::retrying;
 use crate::daemon::releasing::{post_zero, release, release_request};
 use crate::domain::calendar::{Date, DateTime, FeeYear, parse_date};
 use crate::domain::exception::Class;
@@ -43,6 +44,9 @@ pub struct Round {
     pub debit_on: Option<String>,
     /// R8a: why districts without their lists are asked all the same.
     pub without_lists: Option<String>,
+    /// Only those whose newest instruction failed with one of these outcomes.
+    #[serde(default)]
+    pub retry: Option<Vec<String>>,
 }
 
 /// One batch of a round.
@@ -109,6 +113,9 @@ pub fn instruct(bureau: &mut Bureau, round: &Round, order: &Order) -> Step<Round
         ask(bureau, &Request { kind: "without-lists", subject: subject.clone(), request, digest }, order)?;
         return Ok(RoundReport { waits: Some(subject), ..RoundReport::default() });
     }
+    if round.retry.is_some() {
+        return retrying::retry(bureau, round, debit_on, order);
+    }
     draft(bureau, round, debit_on, order)
 }
 
@@ -140,7 +147,7 @@ pub fn approve_without_lists(bureau: &mut Bureau, approval: &Approval, order: &O
 }
 
 /// R13: within the fee year, not after `last_debit`, and not after its cutoff.
-fn debit_date(bureau: &Bureau, round: &Round, order: &Order) -> Step<Date> {
+pub fn debit_date(bureau: &Bureau, round: &Round, order: &Order) -> Step<Date> {
     let (_, year) = bureau.policy(round.fee_year)?;
     let given = match &round.debit_on {
         Some(text) => match parse_date(text) {
@@ -162,7 +169,8 @@ fn debit_date(bureau: &Bureau, round: &Round, order: &Order) -> Step<Date> {
     Ok(day)
 }
 
-fn draft(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> Step<RoundReport> {
+/// Drafts a round; gathers again as often as the book moves.
+pub fn draft(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> Step<RoundReport> {
     post_unasked(bureau, round.fee_year, &mut [], order)?;
     let mut drafted = Vec::new();
     loop {
@@ -200,15 +208,19 @@ fn gather(bureau: &mut Bureau, round: &Round, debit_on: Date, order: &Order) -> 
     gathered.report.without_lists =
         if round.without_lists.is_some() { Vec::new() } else { waiting.iter().copied().collect() };
     let has_zero = zero_waits(bureau, round.fee_year)?;
+    let retried = retrying::participants(bureau.store.connection(), round)?;
     let (policy, year) = bureau.policy(round.fee_year)?;
     let sweep = debit_on > year.deposit_until;
     for keys in stretches(bureau.store.connection())? {
         bureau.pulse.go_on()?;
         for dossier in book::dossiers(bureau.store.connection(), keys, round.fee_year, Whom::Planned)? {
             let Some(participant) = &dossier.participant else { continue };
+            if retried.as_ref().is_some_and(|chosen| !chosen.contains(&participant.id.key())) {
+                continue;
+            }
             let person = Person { bureau, policy, year, dossier: &dossier, today: order.today() };
             let owes_nothing = is_free(&dossier);
-            if owes_nothing && !has_zero && round.bank.is_none() {
+            if owes_nothing && !has_zero && round.bank.is_none() && retried.is_none() {
                 person.list_zero(&mut gathered);
             } else if !owes_nothing && allowed(participant.district) {
                 person.ask(round, debit_on, sweep, &mut gathered);

@@ -5,7 +5,7 @@
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::daemon::own_digest::OwnDigest;
 use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
-use crate::daemon::{lists, payments, returns, roster, statements};
+use crate::daemon::{feeding, lists, payments, returns, roster, statements};
 use crate::domain::calendar::Date;
 use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
@@ -324,6 +324,7 @@ fn decide(
         (TableKind::Payments, Sender::Bureau) => payments::take(taking, &table, order),
         (TableKind::Statement, Sender::Bureau) if before => Ok(Ended::Duplicate),
         (TableKind::Statement, Sender::Bureau) => statements::take(taking, &table, order),
+        (TableKind::FeedAck, Sender::Bureau) => feeding::take_acks(taking, &table, order),
         (kind, _) => Ok(Ended::Quarantined(vec![not_taken(kind)])),
     }
 }
@@ -339,7 +340,13 @@ fn read_table(
     let bytes = std::fs::read(path).map_err(failed)?;
     let usual: &[TableKind] = match from {
         Sender::Department(..) => &[TableKind::List],
-        _ => &[TableKind::Participants, TableKind::Payments, TableKind::Statement, TableKind::Transfers],
+        _ => &[
+            TableKind::Participants,
+            TableKind::Payments,
+            TableKind::Statement,
+            TableKind::Transfers,
+            TableKind::FeedAck,
+        ],
     };
     let kinds = kind.map(|kind| vec![kind]).unwrap_or_else(|| usual.to_vec());
     Ok(Table::read_as(&bytes, &given.name, &kinds).map_err(Box::new))

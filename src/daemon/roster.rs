@@ -5,6 +5,7 @@ use crate::daemon::bureau::{Order, Step};
 use crate::daemon::intake::{Ended, Given, Taking};
 use crate::domain::calendar::FeeYear;
 use crate::domain::exception::Class;
+use crate::domain::ids::AccountNumber;
 use crate::domain::money::Money;
 use crate::domain::participant::{Participant, Status};
 use crate::format::table::Table;
@@ -12,6 +13,7 @@ use crate::pipeline::book::{Changeset, NewException};
 use crate::pipeline::emit::Finding;
 use crate::pipeline::intake::{Roster, Words};
 use crate::pipeline::planning;
+use crate::store::fixes::{self, Fix};
 use crate::store::{self, Txn, book, files};
 
 /// Rows of one transaction.
@@ -71,7 +73,9 @@ fn upsert(
     let keys: Vec<i64> = rows.iter().map(|(_, row)| row.id.key()).collect();
     let before = files::participants(txn.connection(), &keys)?;
     let mut changed = Vec::new();
+    let fixes = fixes::fixes(txn.connection())?;
     for (line, row) in rows {
+        let row = &mended(config, row, fixes.get(&row.id.key()).map_or(&[], Vec::as_slice));
         match before.get(&row.id.key()) {
             Some(old) if same(old, row) => {}
             // A status without its own date holds from the day on which it was first said.
@@ -89,6 +93,28 @@ fn upsert(
     Ok(())
 }
 
+/// What was put right on evidence holds as long as the roster says what it said then.
+fn mended(config: &Config, row: &Participant, fixes: &[Fix]) -> Participant {
+    let mut row = row.clone();
+    for fix in fixes {
+        match fix.field {
+            "name" if row.name == fix.old => row.name.clone_from(&fix.new),
+            "bank" if row.bank_text == fix.old => {
+                row.bank_text.clone_from(&fix.new);
+                row.bank = config.bank_named(&fix.new).map(|bank| bank.number);
+            }
+            "account" if row.account.as_ref().map_or("", AccountNumber::text) == fix.old => {
+                row.account = AccountNumber::parse(&fix.new);
+            }
+            "account_name" if row.account_name.as_deref().unwrap_or_default() == fix.old => {
+                row.account_name = Some(fix.new.clone());
+            }
+            _ => {}
+        }
+    }
+    row
+}
+
 /// The same row, whenever it arrived.
 fn same(old: &Participant, new: &Participant) -> bool {
     let same_since = old.status_since == new.status_since || old.status == new.status;
@@ -96,7 +122,7 @@ fn same(old: &Participant, new: &Participant) -> bool {
 }
 
 /// What a new or changed roster row leads to: an unknown bank is an exception, a plan is made again.
-fn follow(
+pub fn follow(
     txn: &mut Txn<'_>,
     config: &Config,
     row: &Participant,

@@ -7,7 +7,8 @@ use crate::daemon::courier::{Couriers, Standing};
 use crate::daemon::inboxes::{Inboxes, Look, Visit, inboxes};
 use crate::daemon::receipts::flush_outbox;
 use crate::daemon::working::{Working, until_the_next};
-use crate::daemon::{Setup, Wake, intake, ready, standing};
+use crate::daemon::{Setup, Wake, feeding, intake, ready, standing};
+use crate::domain::calendar::Date;
 use crate::store::chain;
 use crate::telemetry::Metrics;
 use crate::transport::folder::sweep_parts;
@@ -46,6 +47,8 @@ pub struct Rounds {
     alarms: Alarms,
     working: Working,
     is_started: bool,
+    /// The day on which the feed was last cut.
+    fed_on: Option<Date>,
     /// `--today`: something took effect since plans were made, and when the inboxes last changed.
     is_open: bool,
     last_change: Instant,
@@ -68,6 +71,7 @@ impl Rounds {
             alarms: Alarms::default(),
             working: Working::default(),
             is_started: false,
+            fed_on: None,
             is_open: setup.clock.today.is_some(),
             last_change: now,
             shown: -1,
@@ -110,6 +114,7 @@ impl Rounds {
         let visit = self.take_in(&order)?;
         if wake != Wake::Arrived {
             self.work(&order)?;
+            self.feed(&order)?;
         }
         self.show(&order)?;
         Ok(visit)
@@ -158,6 +163,15 @@ impl Rounds {
         }
         let every_day = self.clock.today.is_some();
         self.working.send_released(&mut self.bureau, &self.couriers, every_day, order, &mut self.alarms)
+    }
+
+    /// Once a day: what the days before brought goes to the business system.
+    fn feed(&mut self, order: &Order) -> Step<()> {
+        if self.fed_on != Some(order.today()) {
+            feeding::work(&mut self.bureau, order)?;
+            self.fed_on = Some(order.today());
+        }
+        feeding::judge(&self.bureau, order.today(), &mut self.alarms)
     }
 
     /// Figures cost a read of the whole store: only where it moved, and at most a twentieth of the time.

@@ -60,6 +60,14 @@ pub fn reversal_of(original: &Posting, booked: Booked) -> Posting {
     Posting { key, event: Event::Reversal, booked_on: booked.on, month: booked.month, entries: contra }
 }
 
+/// R15, R17, R21: we were wrong: what was deemed is taken back and the right entry made; own money that no longer fits
+/// goes to suspense. `collection` never moves. Without entries where nothing of the ledger was wrong.
+pub fn correction(key: PostingKey, booked: Booked, wrong: Deemed, right: Deemed, own: Money) -> Posting {
+    let back = deemed_entry(wrong).map(|entry| entry.contra());
+    let leaves = own.is_positive().then(|| Entry::new(Account::PersonalOwn, Account::Suspense, own));
+    posting(key, Event::Correction, booked, [back, deemed_entry(right), leaves])
+}
+
 fn deemed_entry(deemed: Deemed) -> Option<Entry> {
     deemed.map(|(owed, amount)| Entry::new(owed, Account::PersonalGovernment, amount))
 }

@@ -228,6 +228,27 @@ pub fn statement(table: &Table, words: Words<'_>) -> Intake<StatementRow> {
     })
 }
 
+/// Acknowledgements of the feed: number and digest of a file.
+pub fn feed_acks(table: &Table, words: Words<'_>) -> Intake<(i64, [u8; 32])> {
+    intake(table.rows(), words, |reader| {
+        let number = reader.required(Column::FeedNumber, &FEED_NUMBER, |text| text.parse().ok().filter(|n| *n > 0));
+        let digest = reader.required(Column::Sha256, &DIGEST, digest);
+        Some((number?, digest?))
+    })
+}
+
+/// 64 hexadecimal digits.
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
 fn participant(reader: &mut Reader<'_>) -> Option<Participant> {
     let words = reader.words;
     let (id, name) = (reader.id(), reader.name());
@@ -412,6 +433,8 @@ const NAME: Rule = rule(
 const DISTRICT: Rule = rule("district", "the code or name of a district", "不是已知的区县代码或名称", MEND);
 const CATEGORY: Rule = rule("category", "one of the four categories", "不是四类代缴对象之一", MEND);
 const YUAN: Rule = rule("amount", "yuan above zero with at most two decimals", "应为大于零的元，最多两位小数", MEND);
+const FEED_NUMBER: Rule = rule("feed-number", "the number of a file of postings", "应为推送文件的序号", MEND);
+const DIGEST: Rule = rule("feed-digest", "a SHA-256, 64 hexadecimal digits", "应为推送文件的 SHA-256（64 位十六进制）", MEND);
 const BANK: Rule = rule("bank", "the key or a name of an entrusted bank", "不是委托银行", MEND);
 const PAST: Rule =
     rule("date", "a date such as 2018-07-05, not after today", "应为不晚于今日的日期，例如2018-07-05", MEND);

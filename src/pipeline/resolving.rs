@@ -406,6 +406,9 @@ fn give_back(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mu
 /// The bank took suspense money back: the contra of the posting that held it.
 fn take_back(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
     let original = matter.posting.ok_or("找不到持有该款的记账：请退款 refund")?;
+    if original.event != Event::Suspense {
+        return Err("该款由更正转入暂收，银行没有冲正：请退款 refund".to_owned());
+    }
     let held: Money = original.entries.iter().map(|entry| entry.amount()).sum();
     if held != matter.amount {
         return Err(format!("原记账 {held} 元，现暂收 {} 元：余款请退款 refund", matter.amount));

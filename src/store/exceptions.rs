@@ -86,6 +86,37 @@ pub fn affair(conn: &Connection, id: i64) -> Result<Option<Affair>> {
     }))
 }
 
+/// The stored number of a posting by its key as exports show it, or by its instruction's number.
+pub fn posting_by_key(conn: &Connection, text: &str) -> Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("SELECT posting FROM posting_key WHERE key = ?1")?;
+    let known: Option<i64> = statement.query_row([text], |row| row.get(0)).optional()?;
+    let number = InstructionNumber::parse(text.strip_prefix("ret:").unwrap_or(text));
+    let (None, Some(number)) = (known, number) else { return Ok(known) };
+    let mut statement = conn.prepare_cached(
+        "SELECT p.id FROM batch b JOIN posting p ON p.id = (b.id << 27) + ?2 WHERE b.number = ?1",
+    )?;
+    Ok(statement.query_row((number.batch.value() as i64, number.sequence), |row| row.get(0)).optional()?)
+}
+
+/// The tier of the plan version by which a posting was made.
+pub fn tier_of(conn: &Connection, posting: i64) -> Result<Option<Money>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT v.tier FROM posting p LEFT JOIN posting_key k ON k.posting = p.id LEFT JOIN instruction i ON i.id = p.id
+         LEFT JOIN zero_row z ON z.id = p.id LEFT JOIN batch b ON b.id = p.id >> 27
+         JOIN plan_version v ON v.participant = coalesce(k.participant, i.participant, z.participant)
+          AND v.fee_year = coalesce(k.fee_year, b.fee_year) AND v.version = coalesce(k.version, i.version, z.version)
+         WHERE p.id = ?1",
+    )?;
+    Ok(statement.query_row([posting], |row| Ok(Money::from_fen(row.get(0)?))).optional()?)
+}
+
+/// Whether the ex-post subsidy of a plan has been paid out.
+pub fn is_ex_post_paid(conn: &Connection, participant: IdNumber, fee_year: FeeYear) -> Result<bool> {
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM ex_post WHERE participant = ?1 AND fee_year = ?2 AND state = 2")?;
+    Ok(statement.exists((participant.key(), fee_year))?)
+}
+
 /// The posting that credits `personal/own` for an instruction and was not taken back.
 pub fn standing_of(conn: &Connection, instruction: i64) -> Result<Option<Affair>> {
     match standing(conn, instruction)? {

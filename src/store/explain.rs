@@ -159,7 +159,7 @@ fn postings_of(conn: &Connection, instruction: i64) -> Result<Vec<i64>> {
     ids(
         conn,
         "SELECT id FROM posting WHERE id = ?1
-         UNION SELECT posting FROM posting_key WHERE instruction = ?1 OR undoes = ?1",
+         UNION SELECT posting FROM posting_key WHERE instruction = ?1 OR undoes = ?1 OR corrects = ?1",
         instruction,
     )
 }

@@ -42,11 +42,15 @@ pub enum What {
     Statement,
     /// What reconciliation found: worked out, not read here.
     Differences,
+    /// The voucher of a month: worked out, not read here.
+    Voucher,
+    /// Personal accounts: what was credited, by person, fee year and month.
+    Accounts,
 }
 
 impl What {
     /// Everything that can be exported, with its word.
-    pub const ALL: [(What, &str); 14] = [
+    pub const ALL: [(What, &str); 16] = [
         (What::Participants, "participants"),
         (What::Plans, "plans"),
         (What::Batches, "batches"),
@@ -61,6 +65,8 @@ impl What {
         (What::Audit, "audit"),
         (What::Statement, "statement"),
         (What::Differences, "differences"),
+        (What::Voucher, "voucher"),
+        (What::Accounts, "accounts"),
     ];
 
     /// Reads the word.
@@ -142,10 +148,11 @@ fn source(what: What) -> Option<(&'static str, Fill)> {
         What::Balance => (BALANCE, balance),
         What::Exceptions => (EXCEPTIONS, exception),
         What::Expost => (EX_POST, ex_post),
-        What::Settlement | What::Differences => return None,
+        What::Settlement | What::Differences | What::Voucher => return None,
         What::Files => (FILES, file),
         What::Audit => (AUDIT, audit),
         What::Statement => (STATEMENT, statement),
+        What::Accounts => (ACCOUNTS, personal),
     })
 }
 
@@ -177,7 +184,7 @@ const PLANS: &str = "
     WITH posted AS MATERIALIZED (
         SELECT k.participant, k.fee_year, max(k.version) AS version
         FROM posting_key k JOIN posting p ON p.id = k.posting
-        WHERE p.event IN (0, 1, 3) AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
+        WHERE p.event IN (0, 1, 3, 7) AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
         GROUP BY k.participant, k.fee_year)
     SELECT n.participant, r.name, w.enrolled, n.fee_year, v.tier, v.government, v.payer, v.category, n.state
     FROM plan_now n
@@ -269,7 +276,8 @@ fn answer(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result
     out.text(row, 9)
 }
 
-/// An entry belongs to the plan version by which it was posted: that of its key, else that of its instruction.
+/// An entry belongs to the plan version by which it was posted: that of its key, else that of its instruction. What a
+/// correction takes back belongs to the version of what it corrects.
 const ENTRIES: &str = "
     SELECT p.id, k.key, p.event, e.debit, e.credit, e.amount, p.month, p.booked_on,
            coalesce(k.participant, i.participant), coalesce(k.fee_year, b.fee_year),
@@ -277,10 +285,15 @@ const ENTRIES: &str = "
     FROM entry e
     CROSS JOIN posting p ON p.id = e.id / 4
     LEFT JOIN posting_key k ON k.posting = p.id
+    LEFT JOIN posting_key c ON c.posting = CASE WHEN p.event = 7 THEN k.posting WHEN p.event = 6 THEN k.undoes END
+    LEFT JOIN posting_key o ON o.posting = c.corrects
+    LEFT JOIN instruction oi ON oi.id = c.corrects
     LEFT JOIN instruction i ON i.id = coalesce(k.instruction, p.id)
     LEFT JOIN batch b ON b.id = coalesce(k.instruction, p.id) >> 27
     LEFT JOIN plan_version v ON v.participant = coalesce(k.participant, i.participant)
-        AND v.fee_year = coalesce(k.fee_year, b.fee_year) AND v.version = coalesce(k.version, i.version)
+        AND v.fee_year = coalesce(k.fee_year, b.fee_year) AND v.version = coalesce(
+            CASE WHEN c.corrects IS NOT NULL AND 4 = CASE p.event WHEN 7 THEN e.debit ELSE e.credit END
+                 THEN coalesce(o.version, oi.version) END, k.version, i.version)
     WHERE ?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1 ORDER BY e.id";
 
 fn entry(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
@@ -318,6 +331,41 @@ fn entry(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Res
         (None, None) => out.put(""),
     }
     out.maybe(number.filter(|_| bank.is_some()));
+    Ok(())
+}
+
+/// Entries of some transactions, in order, as the feed has them: of `entries` all but bank and instruction, with the
+/// transaction before and the posting that is taken back or corrected behind.
+pub fn fed(
+    conn: &Connection,
+    (from, to): (i64, i64),
+    banks: &BankKeys,
+    sink: &mut dyn FnMut(&[&str]),
+) -> crate::store::Result<()> {
+    let words = Words { banks, accounts: Accounts::load(conn)? };
+    let sql = ENTRIES
+        .replace("b.bank, b.number, i.id", "b.bank, b.number, i.id, p.txn, coalesce(k.undoes, k.corrects)")
+        .replace(
+            "FROM entry e\n    CROSS JOIN posting p ON p.id = e.id / 4",
+            "FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3",
+        )
+        .replace("?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1 ORDER BY e.id", "p.txn BETWEEN ?1 AND ?2 ORDER BY p.txn, e.id");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query((from, to))?;
+    let mut cells = Cells::default();
+    while let Some(row) = rows.next()? {
+        cells.clear();
+        entry(row, &words, &mut cells)?;
+        let txn = row.get::<_, i64>(17)?.to_string();
+        let undoes = match row.get::<_, Option<i64>>(18)? {
+            Some(id) => crate::store::audit::posting_name(conn, id)?,
+            None => String::new(),
+        };
+        let texts = cells.texts();
+        let undoes = undoes.strip_prefix("posting ").unwrap_or_default();
+        let fed: Vec<&str> = std::iter::once(txn.as_str()).chain(texts[..13].iter().copied()).chain([undoes]).collect();
+        sink(&fed);
+    }
     Ok(())
 }
 
@@ -432,6 +480,36 @@ fn statement(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store:
     out.text(row, 6)?;
     out.put(row.get::<_, i64>(7)?);
     out.put(row.get::<_, i64>(8)?);
+    Ok(())
+}
+
+/// Net of what was taken back or corrected away; months in which nothing is left have no row.
+const ACCOUNTS: &str = "
+    SELECT a.participant, r.name, r.district, a.fee_year, a.month, a.own, a.government FROM (
+        SELECT coalesce(k.participant, i.participant) AS participant, coalesce(k.fee_year, b.fee_year) AS fee_year, p.month AS month,
+               sum(CASE WHEN e.credit = 3 THEN e.amount WHEN e.debit = 3 THEN -e.amount ELSE 0 END) AS own,
+               sum(CASE WHEN e.credit = 4 THEN e.amount WHEN e.debit = 4 THEN -e.amount ELSE 0 END) AS government
+        FROM entry e CROSS JOIN posting p ON p.id = e.id >> 2
+        LEFT JOIN posting_key k ON k.posting = p.id LEFT JOIN instruction i ON i.id = p.id
+        LEFT JOIN batch b ON b.id = p.id >> 27
+        WHERE (e.debit IN (3, 4) OR e.credit IN (3, 4)) AND (?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1)
+        GROUP BY 1, 2, 3) a
+    LEFT JOIN participant r ON r.id = a.participant WHERE a.own <> 0 OR a.government <> 0 ORDER BY 1, 4, 5";
+
+fn personal(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
+    out.id(row.get(0)?);
+    out.text(row, 1)?;
+    out.text(row, 2)?;
+    out.put(row.get::<_, i64>(3)?);
+    out.month(row.get(4)?);
+    let (own, government): (i64, i64) = (row.get(5)?, row.get(6)?);
+    out.money(Some(own));
+    out.money(Some(government));
+    out.put(match (own, government) {
+        (_, 0) => "cash",
+        (0, _) => "deemed",
+        _ => "cash+deemed",
+    });
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! Statements of the collection account (R22): their lines, and what the ledger says moved on that account.
 
-use crate::domain::calendar::{Date, Month};
-use crate::domain::ids::{BatchNumber, InstructionNumber};
+use crate::domain::calendar::{Date, FeeYear, Month};
+use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::ledger::{Event, PostingKey};
 use crate::domain::money::Money;
 use crate::domain::participant::BankNumber;
 use crate::domain::reconciling::Bundle;
+use crate::domain::returns::Outcome;
 use crate::pipeline::intake::StatementRow;
 use crate::store::apply::range;
 use crate::store::book::SEQUENCE_BITS;
@@ -440,6 +441,34 @@ fn doubt(row: &Row<'_>) -> rusqlite::Result<Doubt> {
         theirs: Money::from_fen(row.get(6)?),
         on: date(row.get(7)?),
     })
+}
+
+/// A plan whose newest instruction failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Whose.
+    pub participant: IdNumber,
+    /// The instruction.
+    pub instruction: i64,
+    /// The exception that waits for a clerk.
+    pub exception: Option<i64>,
+}
+
+/// Plans of a fee year whose newest instruction failed with one of these outcomes.
+pub fn failures(conn: &Connection, fee_year: FeeYear, outcomes: &[Outcome]) -> Result<Vec<Failure>> {
+    let words: Vec<String> = outcomes.iter().map(|outcome| (*outcome as i64).to_string()).collect();
+    let mut statement = conn.prepare(&format!(
+        "SELECT p.participant, p.instruction,
+                (SELECT x.id FROM exception x WHERE x.participant = p.participant AND x.instruction = p.instruction
+                 AND x.class = 'failed' AND x.resolved = 0)
+         FROM plan p JOIN instruction_state s ON s.id = p.instruction
+         WHERE p.fee_year = ?1 AND s.state = 4 AND s.outcome IN ({}) ORDER BY p.participant",
+        words.join(",")
+    ))?;
+    let rows = statement.query_map([fee_year], |row| {
+        Ok(Failure { participant: IdNumber::from_key(row.get(0)?), instruction: row.get(1)?, exception: row.get(2)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Outcomes of a batch: how many answers of each, what was asked in them, and what the bank says it took.

@@ -13,7 +13,7 @@ pub struct Summary {
     pub plans: BTreeMap<&'static str, u64>,
     /// Instructions by the word of their state, all attempts.
     pub instructions: BTreeMap<&'static str, u64>,
-    /// Deemed entries that were not taken back.
+    /// Deemed entries that were neither taken back nor corrected away.
     pub deemed_entries: u64,
     /// Open exceptions by class: how many, and how much money they hold.
     pub exceptions: BTreeMap<String, (u64, Money)>,
@@ -43,8 +43,7 @@ pub fn summary(conn: &Connection, fee_year: FeeYear) -> Result<Summary> {
         found.instructions.insert(words::instruction_state(row.get(0)?).word(), row.get::<_, i64>(1)? as u64);
     }
     found.deemed_entries = conn.query_row(
-        "SELECT count(*) FROM entry e WHERE e.credit = 4
-         AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = e.id / 4)",
+        "SELECT (SELECT count(*) FROM entry WHERE credit = 4) - (SELECT count(*) FROM entry WHERE debit = 4)",
         [],
         |row| row.get::<_, i64>(0),
     )? as u64;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tables::Table;
 
 /// Tables that a case may expect at its end; each is an export of that name.
-const EXPORTS: [&str; 13] = [
+const EXPORTS: [&str; 14] = [
     "participants",
     "plans",
     "batches",
@@ -31,6 +31,7 @@ const EXPORTS: [&str; 13] = [
     "files",
     "statement",
     "differences",
+    "accounts",
 ];
 
 /// Processor cores of the machine that these tests are meant for.
@@ -92,7 +93,7 @@ fn run(folder: &Path) -> Result<(), String> {
     for what in EXPORTS {
         let path = folder.join(format!("{what}.csv"));
         let Ok(expected) = std::fs::read_to_string(&path) else { continue };
-        if let Err(fault) = bureau.compare(what, &expected, case.last_day()) {
+        if let Err(fault) = bureau.compare(&[what], &expected, case.last_day()) {
             let _ = writeln!(faults, "  {what}.csv (- expected, + found)\n{fault}");
         }
     }
@@ -158,16 +159,22 @@ impl<'a> Bureau<'a> {
     }
 
     fn export(&self, what: &str, today: &str) -> Result<Table, String> {
-        let output = self.daikou(today, None, &["export", what])?;
+        self.export_with(&[what], today)
+    }
+
+    /// An export with its options.
+    fn export_with(&self, what: &[&str], today: &str) -> Result<Table, String> {
+        let output = self.daikou(today, None, &[&["export"], what].concat())?;
+        let what = what.join(" ");
         if !output.status.success() {
             return Err(format!("export {what}: {}", said(&output)));
         }
         Table::read(&String::from_utf8_lossy(&output.stdout)).map_err(|fault| format!("export {what}: {fault}"))
     }
 
-    fn compare(&self, what: &str, expected: &str, today: &str) -> Result<(), String> {
+    fn compare(&self, what: &[&str], expected: &str, today: &str) -> Result<(), String> {
         let expected = Table::read(expected)?;
-        let found = self.export(what, today)?;
+        let found = self.export_with(what, today)?;
         tables::difference(&expected, &found)?.map_or(Ok(()), Err)
     }
 
@@ -184,7 +191,10 @@ impl<'a> Bureau<'a> {
                 args => args?,
             },
             "run" => step.words.clone(),
-            "expect" => return self.compare(step.word(0)?, &csv_text(step), &step.date),
+            "expect" => {
+                let what: Vec<&str> = step.words.iter().map(String::as_str).collect();
+                return self.compare(&what, &csv_text(step), &step.date);
+            }
             verb => return Err(format!("there is no step `{verb}`")),
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -210,11 +220,21 @@ impl<'a> Bureau<'a> {
                 file.ok_or_else(|| format!("no file {name} came in"))
             }
             "exception" => self.exception(step, step.word(1)?, step.word(2)?),
+            "the" => self.waiting(step, step.word(1)?),
             bank => {
                 let batch = self.export("batches", &step.date)?.last("batch", &[("bank", bank)])?;
                 batch.ok_or_else(|| format!("there is no batch of {bank}"))
             }
         }
+    }
+
+    /// What `approve` takes for the newest request of a kind.
+    fn waiting(&self, step: &Step, kind: &str) -> Result<String, String> {
+        let output = self.daikou(&step.date, None, &["--json", "status"])?;
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let waiting = status["approvals"].as_array().into_iter().flatten().rfind(|one| one["kind"] == kind);
+        let name = waiting.and_then(|one| one["approve"].as_str()).map(str::to_owned);
+        name.ok_or_else(|| format!("nothing of the kind {kind} waits"))
     }
 
     /// The open exception of a class about a person; `-` is nobody.

@@ -160,7 +160,7 @@ impl Year<'_> {
             }
             _ => {}
         }
-        let request = Round { fee_year: FEE_YEAR, bank: None, debit_on: None, without_lists: None };
+        let request = Round { fee_year: FEE_YEAR, bank: None, debit_on: None, without_lists: None, retry: None };
         let report = instruct(&mut self.played.bureau, &request, &order(day))?;
         let asked: u64 =
             report.batches.iter().filter(|batch| batch.bank != "zero").map(|batch| batch.instructions).sum();

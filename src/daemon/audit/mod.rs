@@ -1,17 +1,19 @@
 //! `audit`: every invariant of design section 8, proved from what is stored: the store by itself, then the store
-//! against the kept files, the layouts and the policy.
+//! against the kept files, the layouts and the policy. I14 is ours: the feed of postings follows from the ledger.
 
 mod kept;
 mod policy;
 mod requests;
 
 use crate::daemon::bureau::{Bureau, Step};
+use crate::daemon::feeding::bank_keys;
 use crate::daemon::reconciling::unexplained;
 use crate::domain::calendar::DateTime;
 use crate::store::audit::{Check, prove};
+use crate::store::outgoing::proved;
 use rusqlite::Connection;
 
-/// Proves I1 to I13, in their order, on one consistent view of the store.
+/// Proves I1 to I14, in their order, on one consistent view of the store.
 ///
 /// `now` is the business date and time: it decides which files should have reached a final state.
 pub fn audit(bureau: &Bureau, now: DateTime) -> Step<Vec<Check>> {
@@ -23,6 +25,7 @@ pub fn audit(bureau: &Bureau, now: DateTime) -> Step<Vec<Check>> {
         if let Some(check) = checks.iter_mut().find(|check| check.id == "I13" && check.offender.is_none()) {
             check.offender = unexplained(tx, config, now.date())?;
         }
+        checks.push(Check { id: "I14", offender: proved(tx, &bank_keys(config))? });
         checks.push(Check { id: "I12", offender: policy::rederive(tx, &config.policies)? });
         Ok(checks)
     })?;

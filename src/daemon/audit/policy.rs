@@ -30,8 +30,9 @@ struct Standing {
 pub(super) fn rederive(conn: &Connection, policies: &Policies) -> Found {
     let mut statement = conn.prepare(
         "SELECT coalesce(k.participant, i.participant), coalesce(k.fee_year, b.fee_year), v.tier, v.payer, v.district,
-                v.category, v.government, e.amount, a.payer, a.district, v.from_day, v.from_day, e.id >> 2
+                v.category, v.government, e.amount, a.payer, a.district, CASE WHEN p.event <> 7 THEN v.from_day END, v.from_day, e.id >> 2
          FROM entry e
+         JOIN posting p ON p.id = e.id >> 2 AND p.event <> 6
          LEFT JOIN posting_key k ON k.posting = e.id >> 2
          LEFT JOIN instruction i ON i.id = e.id >> 2
          LEFT JOIN batch b ON b.id = e.id >> 29
@@ -44,7 +45,7 @@ pub(super) fn rederive(conn: &Connection, policies: &Policies) -> Found {
     while let Some(row) = rows.next()? {
         let Some(fault) = judge(conn, policies, &standing(row)?)? else { continue };
         let posting: i64 = row.get(12)?;
-        if !exists(conn, "SELECT 1 FROM posting_key WHERE undoes = ?1", [posting])? {
+        if !exists(conn, "SELECT 1 FROM posting_key WHERE undoes = ?1 OR corrects = ?1", [posting])? {
             let plan = plan_name(row.get(0)?, row.get(1)?);
             return Ok(Some(format!("{}: {plan}: {fault}", posting_name(conn, posting)?)));
         }

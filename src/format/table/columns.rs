@@ -53,11 +53,15 @@ pub enum Column {
     SettlementYear,
     /// 到款日期.
     ReceivedOn,
+    /// 文件序号 of the feed of postings.
+    FeedNumber,
+    /// 文件摘要, SHA-256.
+    Sha256,
 }
 
 impl Column {
     /// Every column with its English name, its Chinese name, and other names that staff write.
-    pub const ALL: [(Column, &str, &str, &[&str]); 25] = [
+    pub const ALL: [(Column, &str, &str, &[&str]); 27] = [
         (
             Column::IdNumber,
             "id_number",
@@ -88,6 +92,8 @@ impl Column {
         (Column::Payer, "payer", "代缴部门", &["划款部门", "部门"]),
         (Column::SettlementYear, "settlement_year", "清算年度", &[]),
         (Column::ReceivedOn, "received_on", "到款日期", &["收款日期"]),
+        (Column::FeedNumber, "number", "文件序号", &["序号"]),
+        (Column::Sha256, "sha256", "文件摘要", &[]),
     ];
 
     /// The English name.
@@ -135,23 +141,26 @@ pub enum TableKind {
     Transfers,
     /// 事后补助已发放.
     ExpostPaid,
+    /// 记账推送回执: files of the feed that the business system has.
+    FeedAck,
 }
 
 impl TableKind {
     /// Every kind; where two fit, the one before is meant.
-    pub const EVERY: [TableKind; 6] = {
+    pub const EVERY: [TableKind; 7] = {
         use TableKind::*;
-        [Participants, List, Payments, Statement, Transfers, ExpostPaid]
+        [Participants, List, Payments, Statement, Transfers, ExpostPaid, FeedAck]
     };
 
     /// Every kind with its word and its Chinese name.
-    pub const ALL: [(TableKind, &str, &str); 6] = [
+    pub const ALL: [(TableKind, &str, &str); 7] = [
         (TableKind::Participants, "participants", "参保人员"),
         (TableKind::List, "list", "代缴对象名单"),
         (TableKind::Payments, "payments", "其他渠道缴费"),
         (TableKind::Statement, "statement", "银行对账单"),
         (TableKind::Transfers, "transfers", "代缴划款"),
         (TableKind::ExpostPaid, "expost-paid", "事后补助已发放"),
+        (TableKind::FeedAck, "feed-ack", "记账推送回执"),
     ];
 
     /// The word: `--kind`, receipts.
@@ -179,6 +188,7 @@ impl TableKind {
             TableKind::Statement => &[Bank, BookedOn, Reference, Amount, Serial],
             TableKind::Transfers => &[Payer, District, SettlementYear, Amount, ReceivedOn, Reference],
             TableKind::ExpostPaid => &[IdNumber, FeeYear, Amount, PaidOn],
+            TableKind::FeedAck => &[FeedNumber, Sha256],
         }
     }
 

@@ -62,7 +62,27 @@ pub(super) fn amounts(conn: &Connection) -> Result<Option<String>> {
             return Ok(Some(format!("{}: {name}: {fault}", posting_name(conn, row.get(0)?)?)));
         }
     }
-    Ok(None)
+    corrections(conn)
+}
+
+/// I3 of what was corrected: what a correction deems received is what its version gives, and with the own money that
+/// stands it makes up the tier.
+fn corrections(conn: &Connection) -> Result<Option<String>> {
+    let wrong = "SELECT k.posting, k.participant, k.fee_year FROM posting_key k
+         JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.credit = 4
+         LEFT JOIN plan_version v ON v.participant = k.participant AND v.fee_year = k.fee_year AND v.version = k.version
+         WHERE k.corrects IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = k.posting OR u.corrects = k.posting)
+           AND (v.tier IS NULL OR v.refusal IS NOT NULL OR e.amount <> v.government OR v.tier - v.government <>
+                (SELECT coalesce(sum(CASE WHEN o.credit = 3 THEN o.amount WHEN o.debit = 3 THEN -o.amount ELSE 0 END), 0)
+                 FROM entry o WHERE o.id >> 2 IN (
+                    WITH RECURSIVE chain(id) AS (
+                        SELECT k.posting UNION ALL
+                        SELECT q.corrects FROM posting_key q JOIN chain c ON q.posting = c.id WHERE q.corrects IS NOT NULL)
+                    SELECT id FROM chain))) LIMIT 1";
+    let found = first(conn, wrong, |row| Ok((row.get::<_, i64>(0)?, plan_name(row.get(1)?, row.get(2)?))))?;
+    let Some((posting, plan)) = found else { return Ok(None) };
+    Ok(Some(format!("{}: {plan}: what it deems received is not what its plan gives", posting_name(conn, posting)?)))
 }
 
 fn posted(row: &Row<'_>) -> rusqlite::Result<Posted> {

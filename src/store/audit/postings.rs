@@ -67,7 +67,7 @@ pub(super) fn balanced(conn: &Connection) -> Result<Option<String>> {
 /// I2: a settled instruction has exactly one standing posting that credits `personal/own`, any other none; every
 /// posting has its event: something that was said, entries that fit it, and for a reversal what it takes back.
 pub(super) fn explained(conn: &Connection) -> Result<Option<String>> {
-    for prove in [settled, said, fitting, contra] {
+    for prove in [settled, said, fitting, contra, corrected] {
         if let Some(offender) = prove(conn)? {
             return Ok(Some(offender));
         }
@@ -110,6 +110,7 @@ fn undone(conn: &Connection) -> Result<HashSet<i64>> {
 fn resolved(conn: &Connection) -> Result<HashMap<i64, i64>> {
     let mut statement = conn.prepare(
         "SELECT k.instruction, count(*) FROM posting_key k
+         JOIN posting p ON p.id = k.posting AND p.event NOT IN (6, 7)
          JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.credit = 3
          WHERE k.instruction IS NOT NULL AND k.posting <> k.instruction
            AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
@@ -165,7 +166,9 @@ fn fits(event: Event, debit: Kind, credit: Kind) -> bool {
         Event::Refund => (debit, credit) == (Suspense, Collection),
         Event::Transfer => debit == Collection && matches!(credit, Receivable | Suspense),
         Event::Reversal => {
-            matches!((debit, credit), (Own | Suspense | Receivable, Collection) | (Government, Receivable))
+            let of_correction = deemed || (debit, credit) == (Suspense, Own);
+            of_correction
+                || matches!((debit, credit), (Own | Suspense | Receivable, Collection) | (Government, Receivable))
         }
         Event::Correction => deemed || matches!((debit, credit), (Government, Receivable) | (Own, Suspense)),
     }
@@ -189,6 +192,36 @@ fn contra(conn: &Connection) -> Result<Option<String>> {
     let twice = "SELECT undoes FROM posting_key WHERE undoes IS NOT NULL GROUP BY undoes HAVING count(*) > 1 LIMIT 1";
     match first(conn, twice, |row| row.get::<_, i64>(0))? {
         Some(id) => Ok(Some(format!("{}: is taken back twice", posting_name(conn, id)?))),
+        None => Ok(None),
+    }
+}
+
+/// A correction points to a posting that stands, takes back the deemed entry that stood there, and is the only one.
+fn corrected(conn: &Connection) -> Result<Option<String>> {
+    let lost = "SELECT p.id FROM posting p LEFT JOIN posting_key k ON k.posting = p.id
+         WHERE (p.event = 7) <> (k.corrects IS NOT NULL)
+            OR (k.corrects IS NOT NULL AND NOT EXISTS (SELECT 1 FROM posting WHERE id = k.corrects)) LIMIT 1";
+    if let Some(id) = first(conn, lost, |row| row.get::<_, i64>(0))? {
+        return Ok(Some(format!("{}: a correction points to what it corrects, and nothing else does", posting_name(conn, id)?)));
+    }
+    let twice = "SELECT corrects FROM posting_key k WHERE corrects IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = k.posting)
+         GROUP BY corrects HAVING count(*) > 1 LIMIT 1";
+    if let Some(id) = first(conn, twice, |row| row.get::<_, i64>(0))? {
+        return Ok(Some(format!("{}: is corrected twice", posting_name(conn, id)?)));
+    }
+    let other = "SELECT k.posting FROM posting_key k
+         JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.debit = 4
+         WHERE k.corrects IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry o
+            WHERE o.id BETWEEN k.corrects * 4 AND k.corrects * 4 + 3 AND o.credit = 4 AND o.debit = e.credit
+              AND o.amount = e.amount) LIMIT 1";
+    if let Some(id) = first(conn, other, |row| row.get::<_, i64>(0))? {
+        return Ok(Some(format!("{}: takes back another deemed entry than the one that it corrects", posting_name(conn, id)?)));
+    }
+    let hollow = "SELECT u.undoes FROM posting_key u JOIN posting_key k ON k.corrects = u.undoes
+         WHERE NOT EXISTS (SELECT 1 FROM posting_key w WHERE w.undoes = k.posting) LIMIT 1";
+    match first(conn, hollow, |row| row.get::<_, i64>(0))? {
+        Some(id) => Ok(Some(format!("{}: is taken back, and a correction of it still stands", posting_name(conn, id)?))),
         None => Ok(None),
     }
 }
@@ -220,6 +253,7 @@ mod tests {
         assert!(fits(Event::SelfPayment, Collection, Own) && fits(Event::SelfPayment, Receivable, Government));
         assert!(!fits(Event::SelfPayment, Collection, Government) && !fits(Event::ZeroPayment, Collection, Own));
         assert!(fits(Event::Refund, Suspense, Collection) && !fits(Event::Refund, Own, Collection));
+        assert!(fits(Event::Reversal, Suspense, Own) && fits(Event::Reversal, Receivable, Government));
         assert!(fits(Event::Correction, Own, Suspense) && !fits(Event::Correction, Own, Collection));
     }
 }

@@ -344,6 +344,33 @@ CREATE TABLE statement (                    -- lines of the collection account's
 ) STRICT;
 CREATE INDEX statement_posting ON statement (posting) WHERE posting IS NOT NULL;
 
+CREATE TABLE fix (                          -- a name or an account that was put right on evidence (R21)
+    id          INTEGER PRIMARY KEY,
+    participant INTEGER NOT NULL,
+    field       TEXT    NOT NULL,           -- name, bank, account, account_name
+    old         TEXT    NOT NULL,
+    new         TEXT    NOT NULL,
+    evidence    TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    maker       TEXT    NOT NULL,
+    checker     TEXT    NOT NULL,
+    on_day      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX fix_participant ON fix (participant);
+
+CREATE TABLE feed_file (                    -- files of postings for the business system, without gaps
+    number   INTEGER PRIMARY KEY,
+    from_txn INTEGER NOT NULL,              -- first and last audit row whose postings it has
+    to_txn   INTEGER NOT NULL,
+    rows     INTEGER NOT NULL,
+    amount   INTEGER NOT NULL,
+    previous BLOB    NOT NULL,              -- digest of the file before it; zeros for the first
+    sha256   BLOB    NOT NULL,              -- of its own bytes, which are made again from the postings
+    made_on  INTEGER NOT NULL,
+    is_out   INTEGER NOT NULL DEFAULT 0,    -- 1: it lies in the folder
+    acked_on INTEGER
+) STRICT;
+
 CREATE VIEW plan_now AS                     -- 1 waiting, 5 received; 3 settled
 SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_limit,
        CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state

@@ -1,7 +1,9 @@
 //! Maker and checker (R21): a step that needs another person is asked for, and carried out when that person says yes.
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
-use crate::daemon::{by_hand, closing, correcting, fixing, instructing, lists, planning, releasing, resolving, retrying};
+use crate::daemon::{
+    by_hand, closing, correcting, fixing, instructing, lists, planning, releasing, resolving, retrying,
+};
 use crate::domain::ids::BatchNumber;
 use crate::store::approvals::{Approval, waiting as stored};
 use crate::store::{self, Result as StoreResult, Txn};

@@ -86,7 +86,8 @@ fn write(txn: &Txn<'_>, config: &crate::config::Config, month: Month, order: &Or
 pub fn asks(approval: &Approval) -> Step<String> {
     let Ok(shown) = serde_json::from_str::<Shown>(&approval.request) else { return unreadable() };
     let despite = shown.despite.map(|reason| format!("；账与对账单仍有差异，关账理由：{reason}")).unwrap_or_default();
-    let open = if shown.open.is_empty() { String::new() } else { format!("；尚未了结：{}", shown.open.join("，")) };
+    let open =
+        if shown.open.is_empty() { String::new() } else { format!("；尚未了结：{}", shown.open.join("，")) };
     Ok(format!(
         "关闭 {} 的账：记账 {} 笔，征缴户增加 {} 元，视同实收 {} 元；此后到的该月款项记入其后第一个未关账的月份（R11）{despite}{open}",
         approval.subject, shown.postings, shown.collection, shown.deemed
@@ -140,7 +141,10 @@ fn standing(bureau: &Bureau, month: Month, despite: Option<&str>, order: &Order)
         }
         match despite {
             _ if money.is_empty() => {}
-            None => blocks.push(format!("账与对账单有 {} 项差异（daikou reconcile --month {month}）；查明后仍须关账的，用 --despite 写明理由", money.len())),
+            None => blocks.push(format!(
+                "账与对账单有 {} 项差异（daikou reconcile --month {month}）；查明后仍须关账的，用 --despite 写明理由",
+                money.len()
+            )),
             Some(_) => open.push(format!("账与对账单差异 {} 项", money.len())),
         }
         Ok(Standing { book: balance::of_month(tx, month)?, blocks, open })

@@ -134,9 +134,13 @@ fn rehearse(config: &Config, conn: &Connection, asked: &Asked, today: Date) -> S
         return Ok((affair, changes));
     };
     let Some(dossier) = &affair.dossier else { return refuse("该记账没有对应到某人") };
-    let Some(policy) = config.policies.of(dossier.fee_year) else { return crate::daemon::bureau::no_policy(dossier.fee_year) };
+    let Some(policy) = config.policies.of(dossier.fee_year) else {
+        return crate::daemon::bureau::no_policy(dossier.fee_year);
+    };
     let id = exceptions::posting_by_key(conn, &asked.posting)?.unwrap_or_default();
-    let Some(tier) = exceptions::tier_of(conn, id)? else { return refuse("找不到该记账所依据的缴费计划") };
+    let Some(tier) = exceptions::tier_of(conn, id)? else {
+        return refuse("找不到该记账所依据的缴费计划");
+    };
     let corrections = &affair.corrections;
     let wrong = Wrong { posting: &affair.posting, corrections, dossier, policy, tier, closed: &closed };
     let changes = right(&wrong, fault, &asked.reason, today).or_else(refuse)?;
@@ -155,7 +159,9 @@ fn affair(conn: &Connection, key: &str) -> Step<Affair> {
         Some(affair) if matches!(affair.posting.event, Event::Reversal | Event::Correction) => {
             refuse(format!("{key} 本身是冲正或更正：请写明原记账"))
         }
-        Some(affair) if !matches!(affair.posting.event, Event::SelfPayment | Event::ZeroPayment | Event::SuspensePosted) => {
+        Some(affair)
+            if !matches!(affair.posting.event, Event::SelfPayment | Event::ZeroPayment | Event::SuspensePosted) =>
+        {
             refuse(format!("{key} 是{}，不能更正：请处理其例外", affair.posting.event.chinese()))
         }
         Some(affair) => Ok(affair),

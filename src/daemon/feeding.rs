@@ -36,7 +36,9 @@ pub fn feed(bureau: &mut Bureau, until: Option<DateTime>, order: &Order) -> Step
     loop {
         let version = book::version(bureau.store.connection())?;
         let max_rows = bureau.config.feed.max_rows;
-        let Some(file) = outgoing::next(bureau.store.connection(), max_rows, until, order.today(), &banks)? else { break };
+        let Some(file) = outgoing::next(bureau.store.connection(), max_rows, until, order.today(), &banks)? else {
+            break;
+        };
         let act = order.act("feed", file.name(), file.sha256);
         if bureau.store.apply(&act, version, |txn| txn.keep_feed_file(&file))? == Applied::New {
             made.push(file);

@@ -181,7 +181,13 @@ fn write(
 ) -> store::Result<()> {
     for (field, old, new) in differences(change) {
         let (evidence, reason) = (&asked.evidence, &asked.reason);
-        txn.keep_fix(&Fix { participant: change.old.id, field, old, new }, evidence, reason, (maker, checker), order.today())?;
+        txn.keep_fix(
+            &Fix { participant: change.old.id, field, old, new },
+            evidence,
+            reason,
+            (maker, checker),
+            order.today(),
+        )?;
     }
     let (file, line) = fixes::place_of(txn.connection(), change.old.id)?;
     txn.upsert_participants(&[(line, change.new.clone())], file)?;

@@ -98,7 +98,9 @@ fn of_event(config: &Config, moved: &[Moved]) -> Sums {
 
 /// The voucher as a CSV file.
 pub fn as_csv(lines: &[Line]) -> Vec<u8> {
-    let row = |cells: Vec<String>| cells.iter().map(|cell| crate::store::outgoing::quoted(cell)).collect::<Vec<_>>().join(",");
+    let row = |cells: Vec<String>| {
+        cells.iter().map(|cell| crate::store::outgoing::quoted(cell)).collect::<Vec<_>>().join(",")
+    };
     let mut text = HEADINGS.join(",") + "\n";
     lines.iter().for_each(|line| text.push_str(&(row(line.cells()) + "\n")));
     text.into_bytes()

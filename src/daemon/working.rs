@@ -122,7 +122,8 @@ impl Working {
 
     fn instruct(&mut self, bureau: &mut Bureau, order: &Order) -> Done<()> {
         let Some(fee_year) = bureau.config.policies.planned_on(order.today()) else { return Ok(()) };
-        let report = instruct(bureau, &Round { fee_year, bank: None, debit_on: None, without_lists: None, retry: None }, order)?;
+        let report =
+            instruct(bureau, &Round { fee_year, bank: None, debit_on: None, without_lists: None, retry: None }, order)?;
         for batch in &report.batches {
             let (number, rows) = (batch.number.to_string(), batch.instructions);
             tracing::info!(batch = number, "batch {number}: {rows} instructions, {}", batch.state);

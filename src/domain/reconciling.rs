@@ -260,7 +260,8 @@ pub fn age_workdays(days: &WorkingDays, since: Date, today: Date) -> i64 {
     let (mut day, mut count) = (since, 0);
     while day < today {
         day = next_day(day);
-        count += i64::from(days.is_working_day(day).unwrap_or(false));
+        let Ok(is_worked) = days.is_working_day(day) else { break };
+        count += i64::from(is_worked);
     }
     count
 }

@@ -434,7 +434,8 @@ const DISTRICT: Rule = rule("district", "the code or name of a district", "不�
 const CATEGORY: Rule = rule("category", "one of the four categories", "不是四类代缴对象之一", MEND);
 const YUAN: Rule = rule("amount", "yuan above zero with at most two decimals", "应为大于零的元，最多两位小数", MEND);
 const FEED_NUMBER: Rule = rule("feed-number", "the number of a file of postings", "应为推送文件的序号", MEND);
-const DIGEST: Rule = rule("feed-digest", "a SHA-256, 64 hexadecimal digits", "应为推送文件的 SHA-256（64 位十六进制）", MEND);
+const DIGEST: Rule =
+    rule("feed-digest", "a SHA-256, 64 hexadecimal digits", "应为推送文件的 SHA-256（64 位十六进制）", MEND);
 const BANK: Rule = rule("bank", "the key or a name of an entrusted bank", "不是委托银行", MEND);
 const PAST: Rule =
     rule("date", "a date such as 2018-07-05, not after today", "应为不晚于今日的日期，例如2018-07-05", MEND);

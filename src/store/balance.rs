@@ -85,12 +85,14 @@ pub fn begun_files(conn: &Connection) -> Result<i64> {
 pub fn open_of_month(conn: &Connection, month: Month) -> Result<Vec<String>> {
     let (first, last) = (month.value() * 100, month.value() * 100 + 99);
     let count = |sql: &str| -> Result<i64> { Ok(conn.query_row(sql, (first, last), |row| row.get(0))?) };
-    let batches = "SELECT count(*) FROM batch WHERE bank > 0 AND state IN (1, 2, 3, 4, 5) AND debit_on BETWEEN ?1 AND ?2";
+    let batches =
+        "SELECT count(*) FROM batch WHERE bank > 0 AND state IN (1, 2, 3, 4, 5) AND debit_on BETWEEN ?1 AND ?2";
     let suspense = "SELECT count(*) FROM exception x JOIN posting p ON p.id = x.posting
                     WHERE x.resolved = 0 AND x.amount > 0 AND p.booked_on BETWEEN ?1 AND ?2";
     let asked = "SELECT count(*) FROM approval WHERE state = 0 AND kind IN ('resolve', 'correct') AND ?1 < ?2";
     let mut open = Vec::new();
-    for (words, sql) in [("批次未回盘完毕", batches), ("暂收款未处理", suspense), ("更正和例外处理待批准", asked)] {
+    for (words, sql) in [("批次未回盘完毕", batches), ("暂收款未处理", suspense), ("更正和例外处理待批准", asked)]
+    {
         let count = count(sql)?;
         if count > 0 {
             open.push(format!("{words} {count} 项"));

@@ -92,9 +92,8 @@ pub fn posting_by_key(conn: &Connection, text: &str) -> Result<Option<i64>> {
     let known: Option<i64> = statement.query_row([text], |row| row.get(0)).optional()?;
     let number = InstructionNumber::parse(text.strip_prefix("ret:").unwrap_or(text));
     let (None, Some(number)) = (known, number) else { return Ok(known) };
-    let mut statement = conn.prepare_cached(
-        "SELECT p.id FROM batch b JOIN posting p ON p.id = (b.id << 27) + ?2 WHERE b.number = ?1",
-    )?;
+    let mut statement =
+        conn.prepare_cached("SELECT p.id FROM batch b JOIN posting p ON p.id = (b.id << 27) + ?2 WHERE b.number = ?1")?;
     Ok(statement.query_row((number.batch.value() as i64, number.sequence), |row| row.get(0)).optional()?)
 }
 

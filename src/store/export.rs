@@ -349,7 +349,10 @@ pub fn fed(
             "FROM entry e\n    CROSS JOIN posting p ON p.id = e.id / 4",
             "FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3",
         )
-        .replace("?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1 ORDER BY e.id", "p.txn BETWEEN ?1 AND ?2 ORDER BY p.txn, e.id");
+        .replace(
+            "?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1 ORDER BY e.id",
+            "p.txn BETWEEN ?1 AND ?2 ORDER BY p.txn, e.id",
+        );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query((from, to))?;
     let mut cells = Cells::default();

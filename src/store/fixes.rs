@@ -58,7 +58,17 @@ impl Txn<'_> {
                 "INSERT INTO fix (participant, field, old, new, evidence, reason, maker, checker, on_day)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
-            .execute((fix.participant.key(), fix.field, &fix.old, &fix.new, evidence, reason, maker, checker, day(on)))?;
+            .execute((
+                fix.participant.key(),
+                fix.field,
+                &fix.old,
+                &fix.new,
+                evidence,
+                reason,
+                maker,
+                checker,
+                day(on),
+            ))?;
         Ok(())
     }
 }

@@ -128,8 +128,21 @@ pub fn next(
 
 /// Names of the columns of a row (`docs/feed.md`).
 pub const HEADINGS: [&str; 15] = [
-    "txn", "posting", "event", "debit", "credit", "amount", "basis", "month", "booked_on", "id_number", "fee_year", "payer",
-    "category", "district", "undoes",
+    "txn",
+    "posting",
+    "event",
+    "debit",
+    "credit",
+    "amount",
+    "basis",
+    "month",
+    "booked_on",
+    "id_number",
+    "fee_year",
+    "payer",
+    "category",
+    "district",
+    "undoes",
 ];
 
 /// The bytes of a file: two lines of heading and one for each entry.
@@ -194,7 +207,11 @@ pub fn proved(conn: &Connection, banks: &BankKeys) -> Result<Option<String>> {
     let files = files(conn)?;
     let (mut number, mut after, mut previous) = (0, 0, [0; 32]);
     for file in &files {
-        if file.number != number + 1 || file.from_txn <= after || file.to_txn < file.from_txn || file.previous != previous {
+        if file.number != number + 1
+            || file.from_txn <= after
+            || file.to_txn < file.from_txn
+            || file.previous != previous
+        {
             return Ok(Some(format!("{}: does not follow file {number} and transaction {after}", file.name())));
         }
         (number, after, previous) = (file.number, file.to_txn, file.sha256);

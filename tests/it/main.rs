@@ -13,6 +13,7 @@ mod demo;
 mod docs;
 mod drops;
 mod exchange;
+mod feed;
 mod flow;
 mod layouts;
 mod lifecycles;

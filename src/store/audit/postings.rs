@@ -202,7 +202,10 @@ fn corrected(conn: &Connection) -> Result<Option<String>> {
          WHERE (p.event = 7) <> (k.corrects IS NOT NULL)
             OR (k.corrects IS NOT NULL AND NOT EXISTS (SELECT 1 FROM posting WHERE id = k.corrects)) LIMIT 1";
     if let Some(id) = first(conn, lost, |row| row.get::<_, i64>(0))? {
-        return Ok(Some(format!("{}: a correction points to what it corrects, and nothing else does", posting_name(conn, id)?)));
+        return Ok(Some(format!(
+            "{}: a correction points to what it corrects, and nothing else does",
+            posting_name(conn, id)?
+        )));
     }
     let twice = "SELECT corrects FROM posting_key k WHERE corrects IS NOT NULL
          AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = k.posting)
@@ -216,12 +219,17 @@ fn corrected(conn: &Connection) -> Result<Option<String>> {
             WHERE o.id BETWEEN k.corrects * 4 AND k.corrects * 4 + 3 AND o.credit = 4 AND o.debit = e.credit
               AND o.amount = e.amount) LIMIT 1";
     if let Some(id) = first(conn, other, |row| row.get::<_, i64>(0))? {
-        return Ok(Some(format!("{}: takes back another deemed entry than the one that it corrects", posting_name(conn, id)?)));
+        return Ok(Some(format!(
+            "{}: takes back another deemed entry than the one that it corrects",
+            posting_name(conn, id)?
+        )));
     }
     let hollow = "SELECT u.undoes FROM posting_key u JOIN posting_key k ON k.corrects = u.undoes
          WHERE NOT EXISTS (SELECT 1 FROM posting_key w WHERE w.undoes = k.posting) LIMIT 1";
     match first(conn, hollow, |row| row.get::<_, i64>(0))? {
-        Some(id) => Ok(Some(format!("{}: is taken back, and a correction of it still stands", posting_name(conn, id)?))),
+        Some(id) => {
+            Ok(Some(format!("{}: is taken back, and a correction of it still stands", posting_name(conn, id)?)))
+        }
         None => Ok(None),
     }
 }

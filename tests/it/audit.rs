@@ -208,8 +208,9 @@ const BREAKS: &[(&str, &[&str], &str)] = &[
         "expected at most one standing deemed entry, found 2",
     ),
     (
-        "INSERT INTO ex_post SELECT v.participant, v.fee_year, v.payer, v.category, v.district, v.tier, v.government,
-           v.from_day, v.from_day, 0 FROM instruction i JOIN entry e ON e.id = i.id * 4 + 1 AND e.credit = 4
+        "INSERT INTO ex_post (participant, fee_year, payer, category, district, paid, amount, booked_on, due_on, state, txn)
+           SELECT v.participant, v.fee_year, v.payer, v.category, v.district, v.tier, v.government,
+           v.from_day, v.from_day, 0, 1 FROM instruction i JOIN entry e ON e.id = i.id * 4 + 1 AND e.credit = 4
            JOIN plan_version v ON v.participant = i.participant AND v.version = i.version LIMIT 1",
         &["I4"],
         "found both",

@@ -112,18 +112,21 @@ pub struct Claim {
     pub category: Category,
     /// For what.
     pub kind: ClaimKind,
-    /// How much; negative for what took back something that an earlier settlement claimed.
+    /// How much; negative for what took something back.
     pub amount: Money,
+    /// Takes back something that an earlier settlement claimed: a line of its own.
+    pub takes_back: bool,
     /// Counted for an earlier year, and was processed after that year's settlement was approved.
     pub is_late: bool,
 }
 
 /// Claims of one person for one fee year, category and kind are one: what came and went within the settlement is
-/// nothing. In the order of the papers: fee year, category, kind, claims before what is taken back, person.
+/// nothing. What takes back a claim of an earlier settlement stands apart. In the order of the papers: fee year,
+/// category, kind, claims before what is taken back, person.
 pub fn net(claims: &[Claim]) -> Vec<Claim> {
     let mut people: BTreeMap<_, Claim> = BTreeMap::new();
     for claim in claims {
-        let key = (claim.fee_year, claim.category, claim.kind, claim.participant);
+        let key = (claim.fee_year, claim.category, claim.kind, claim.takes_back, claim.participant);
         match people.get_mut(&key) {
             Some(sum) => {
                 sum.amount += claim.amount;
@@ -138,7 +141,7 @@ pub fn net(claims: &[Claim]) -> Vec<Claim> {
 }
 
 impl Claim {
-    /// Takes back something that an earlier settlement claimed.
+    /// Its payer owes less by it.
     pub fn is_negative(&self) -> bool {
         self.amount < Money::ZERO
     }
@@ -402,13 +405,15 @@ mod tests {
             category: Category::SubsistenceAllowance,
             kind: ClaimKind::Deemed,
             amount: Money::from_fen(fen),
+            takes_back: false,
             is_late: false,
         }
     }
 
     #[test]
     fn what_came_and_went_is_nothing_and_what_is_taken_back_stands_alone() {
-        let claims = [claim(3, -7_000), claim(1, 7_000), claim(2, 7_000), claim(1, -7_000)];
+        let back = |participant| Claim { takes_back: true, ..claim(participant, -7_000) };
+        let claims = [back(2), claim(1, 7_000), claim(2, 7_000), claim(1, -7_000)];
         let net = net(&claims);
         let shown: Vec<(u64, i64)> = lines(&net).iter().map(|line| (line.people, line.amount.fen())).collect();
         assert_eq!(shown, [(1, 7_000), (1, -7_000)]);

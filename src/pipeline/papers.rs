@@ -204,6 +204,7 @@ mod tests {
             category: Category::SubsistenceAllowance,
             kind: ClaimKind::Deemed,
             amount: Money::from_fen(fen),
+            takes_back: fen < 0,
             is_late: participant % 2 == 0,
         }
     }

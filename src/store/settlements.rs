@@ -157,7 +157,7 @@ pub fn collect(conn: &Connection, scopes: &[Scope]) -> Result<Vec<Vec<Counted>>>
     }
     let mut statement = conn.prepare_cached(
         "SELECT c.kind, c.item, c.payer, c.district, c.participant, coalesce(p.name, ''), c.fee_year, c.category,
-                c.amount, c.counts_on, c.undoes
+                c.amount, c.counts_on, c.back
          FROM claim c LEFT JOIN participant p ON p.id = c.participant
          WHERE NOT EXISTS (SELECT 1 FROM settlement_item m JOIN settlement t ON t.id = m.settlement AND t.state > 0
                            WHERE m.kind = c.kind AND m.item = c.item)",
@@ -173,15 +173,16 @@ pub fn collect(conn: &Connection, scopes: &[Scope]) -> Result<Vec<Vec<Counted>>>
         };
         let Some(place) = places.iter().find(takes) else { continue };
         let (kind, item): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let undoes: bool = row.get(10)?;
+        let (amount, takes_back) = (Money::from_fen(row.get(8)?), row.get(10)?);
         let claim = Claim {
             participant: row.get::<_, Option<i64>>(4)?.ok_or_else(|| nobody(kind, item))?,
             name: row.get(5)?,
             fee_year: row.get::<_, Option<i16>>(6)?.ok_or_else(|| nobody(kind, item))?,
             category: words::category(row.get::<_, Option<i64>>(7)?.ok_or_else(|| nobody(kind, item))?),
             kind: if kind == 0 { ClaimKind::Deemed } else { ClaimKind::ExPost },
-            amount: Money::from_fen(row.get(8)?),
-            is_late: !undoes && scopes[*place].start.is_some_and(|start| counts_on < start),
+            amount,
+            takes_back,
+            is_late: amount.is_positive() && scopes[*place].start.is_some_and(|start| counts_on < start),
         };
         found[*place].push(Counted { item: (kind, item), claim });
     }
@@ -214,7 +215,7 @@ pub fn anything_counts(conn: &Connection, start: Option<Date>, end: Date) -> Res
 /// The net claims of a settlement as they are stored with it.
 pub fn claims(conn: &Connection, settlement: i64) -> Result<Vec<Claim>> {
     let mut statement = conn.prepare_cached(
-        "SELECT participant, name, fee_year, category, kind, amount, late FROM settlement_item WHERE settlement = ?1
+        "SELECT participant, name, fee_year, category, kind, amount, late, back FROM settlement_item WHERE settlement = ?1
          ORDER BY kind, item",
     )?;
     let rows = statement.query_map([settlement], |row| {
@@ -226,6 +227,7 @@ pub fn claims(conn: &Connection, settlement: i64) -> Result<Vec<Claim>> {
             kind: if row.get::<_, i64>(4)? == 0 { ClaimKind::Deemed } else { ClaimKind::ExPost },
             amount: Money::from_fen(row.get(5)?),
             is_late: row.get(6)?,
+            takes_back: row.get(7)?,
         })
     })?;
     Ok(net(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
@@ -291,7 +293,7 @@ impl Txn<'_> {
             ))?;
         let id = self.tx.last_insert_rowid();
         let mut statement =
-            self.tx.prepare_cached("INSERT INTO settlement_item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+            self.tx.prepare_cached("INSERT INTO settlement_item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
         for Counted { item: (kind, item), claim } in &draft.counted {
             statement.execute((
                 kind,
@@ -303,6 +305,7 @@ impl Txn<'_> {
                 claim.category as i64,
                 claim.amount.fen(),
                 claim.is_late,
+                claim.takes_back,
             ))?;
         }
         Ok(())

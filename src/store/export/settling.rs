@@ -8,8 +8,8 @@ use rusqlite::Row;
 /// Net claims of each person, people and amounts added up; what is taken back stands on its own line.
 pub(super) const LINES: &str = "
     WITH person AS (
-        SELECT settlement, fee_year, category, kind > 0 AS ex_post, participant, sum(amount) AS amount
-        FROM settlement_item GROUP BY settlement, fee_year, category, ex_post, participant HAVING sum(amount) <> 0)
+        SELECT settlement, fee_year, category, kind > 0 AS ex_post, back, participant, sum(amount) AS amount
+        FROM settlement_item GROUP BY settlement, fee_year, category, ex_post, back, participant HAVING sum(amount) <> 0)
     SELECT t.year, t.payer, t.district, p.fee_year, p.category, p.ex_post, count(*), sum(p.amount)
     FROM person p JOIN settlement t ON t.id = p.settlement WHERE ?1 IS NULL OR t.year = ?1
     GROUP BY t.id, p.fee_year, p.category, p.ex_post, p.amount < 0

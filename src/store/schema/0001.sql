@@ -293,7 +293,8 @@ CREATE TABLE settlement_item (              -- each claim is in one settlement a
     fee_year    INTEGER NOT NULL,
     category    INTEGER NOT NULL,
     amount      INTEGER NOT NULL,           -- below zero for what takes back
-    late        INTEGER NOT NULL,
+    late        INTEGER NOT NULL,           -- 1: it came too late for the year by which it counts
+    back        INTEGER NOT NULL,           -- 1: takes back what an earlier settlement claimed
     PRIMARY KEY (kind, item)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX settlement_item_of ON settlement_item (settlement);
@@ -411,6 +412,16 @@ SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_
        CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state
 FROM plan p LEFT JOIN instruction_state s ON s.id = p.instruction;
 
+CREATE VIEW settled_origin AS               -- what a posting undoes, back to the first: whether a settlement has it for good
+WITH RECURSIVE back (posting, origin) AS (
+    SELECT posting, undoes FROM posting_key WHERE undoes IS NOT NULL
+    UNION SELECT b.posting, k.undoes FROM back b JOIN posting_key k ON k.posting = b.origin WHERE k.undoes IS NOT NULL)
+SELECT b.posting, min(p.booked_on) AS booked_on,
+       (SELECT max(t.ends_on) FROM back c
+        JOIN settlement_item m ON m.kind = 0 AND m.item BETWEEN c.origin * 4 AND c.origin * 4 + 3
+        JOIN settlement t ON t.id = m.settlement AND t.state > 0 WHERE c.posting = b.posting) AS ends_on
+FROM back b JOIN posting p ON p.id = b.origin GROUP BY b.posting;
+
 CREATE VIEW claim AS                        -- everything that a settlement counts, with the day by which it counts (R15)
 SELECT 0 AS kind, e.id AS item, a.payer, a.district,
        coalesce(k.participant, i.participant) AS participant, coalesce(k.fee_year, b.fee_year) AS fee_year,
@@ -418,19 +429,12 @@ SELECT 0 AS kind, e.id AS item, a.payer, a.district,
         WHERE v.participant = coalesce(k.participant, i.participant) AND v.fee_year = coalesce(k.fee_year, b.fee_year)
           AND v.version = coalesce(k.version, i.version)) AS category,
        CASE WHEN e.credit = 4 THEN e.amount ELSE -e.amount END AS amount,
-       CASE WHEN u.undoes IS NULL THEN p.booked_on ELSE        -- it joins what it undoes
-           (WITH RECURSIVE back (id) AS (
-                SELECT u.undoes
-                UNION SELECT x.undoes FROM back JOIN posting_key x ON x.posting = back.id WHERE x.undoes IS NOT NULL)
-            SELECT coalesce(
-                (SELECT max(t.ends_on) FROM back
-                 JOIN settlement_item m ON m.kind = 0 AND m.item BETWEEN back.id * 4 AND back.id * 4 + 3
-                 JOIN settlement t ON t.id = m.settlement AND t.state > 0),
-                (SELECT min(o.booked_on) FROM back JOIN posting o ON o.id = back.id))) END AS counts_on,
-       p.txn, u.undoes IS NOT NULL AS undoes
+       coalesce(o.ends_on, o.booked_on, p.booked_on) AS counts_on,         -- it joins what it undoes
+       p.txn, e.debit = 4 AND o.ends_on IS NOT NULL AS back
 FROM entry e
 JOIN posting p ON p.id = e.id >> 2
 JOIN account a ON a.id = CASE WHEN e.credit = 4 THEN e.debit ELSE e.credit END
+LEFT JOIN settled_origin o ON o.posting = e.id >> 2
 LEFT JOIN posting_key u ON u.posting = e.id >> 2
 LEFT JOIN posting_key k ON k.posting = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END
 LEFT JOIN instruction i ON i.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END
@@ -439,10 +443,12 @@ WHERE e.credit = 4 OR e.debit = 4
 UNION ALL
 SELECT 1, id, payer, district, participant, fee_year, category, amount, due_on, txn, 0 FROM ex_post
 UNION ALL
-SELECT 2, x.id, x.payer, x.district, x.participant, x.fee_year, x.category, -x.amount,
-       coalesce((SELECT t.ends_on FROM settlement_item m JOIN settlement t ON t.id = m.settlement AND t.state > 0
-                 WHERE m.kind = 1 AND m.item = x.id), x.due_on), x.withdrawn, 1
-FROM ex_post x WHERE x.state = 4;
+SELECT 2, x.id, x.payer, x.district, x.participant, x.fee_year, x.category, -x.amount, coalesce(t.ends_on, x.due_on),
+       x.withdrawn, t.ends_on IS NOT NULL
+FROM ex_post x
+LEFT JOIN settlement_item m ON m.kind = 1 AND m.item = x.id
+LEFT JOIN settlement t ON t.id = m.settlement AND t.state > 0
+WHERE x.state = 4;
 
 CREATE TRIGGER posting_is_final BEFORE UPDATE ON posting BEGIN SELECT RAISE(ABORT, 'a posting is never changed'); END;
 CREATE TRIGGER posting_stays BEFORE DELETE ON posting BEGIN SELECT RAISE(ABORT, 'a posting is never deleted'); END;

@@ -1,6 +1,6 @@
 //! `daikou export`: the fourteen tables, for people, auditors and other programs.
 
-use crate::cli::out::{Column, Export, Format, Kind, ignore_closed};
+use crate::cli::out::{Column, Export, Format, Kind, ignore_closed, save};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
 use crate::store::export::{BankKeys, ExportError, What, rows};
@@ -31,10 +31,14 @@ pub struct ExportArgs {
     out: Option<PathBuf>,
 }
 
+/// Shape of a file.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum FileFormat {
+pub enum FileFormat {
+    /// Rows of text.
     Csv,
+    /// For machines.
     Json,
+    /// A workbook.
     Xlsx,
 }
 
@@ -91,14 +95,9 @@ impl Table {
         written.map_err(|error| failed("stdout", error))
     }
 
-    /// The file appears when it is whole, readable for its owner alone.
     fn save(&self, path: &Path, bureau: &Bureau) -> Result<(), CliError> {
         let shown = path.display().to_string();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| CliError::Io(shown.clone(), error))?;
-        self.write(file.as_file_mut(), bureau, |_| true).map_err(|error| failed(&shown, error))?;
-        file.persist(path).map_err(|error| CliError::Io(shown, error.error))?;
-        Ok(())
+        save(path, |file| self.write(file, bureau, |_| true).map_err(|error| failed(&shown, error)))
     }
 
     fn write(&self, out: impl Write, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), ExportError> {

@@ -20,6 +20,7 @@ pub mod init;
 pub mod instruct;
 pub mod layout;
 pub mod out;
+pub mod paper;
 pub mod plan;
 pub mod resolve;
 pub mod run;

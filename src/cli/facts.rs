@@ -29,7 +29,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("missing_lists", "未到的名单"),
     ("zero_payments", "待批准的零自付批次"),
     ("windows", "错过的时段"),
-    ("outbox", "待发布的回执"),
+    ("outbox", "待发布的文件"),
     ("id_number", "身份证号"),
     ("name", "文件名"),
     ("district", "区县"),

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn what_clerks_read_has_its_chinese() {
-        let states = ExPostState::ALL.map(|(_, word, _)| word).into_iter().chain(SettlementState::ALL.map(|(_, word, _)| word));
+        let states =
+            ExPostState::ALL.map(|(_, word, _)| word).into_iter().chain(SettlementState::ALL.map(|(_, word, _)| word));
         let words = states.chain(KINDS.map(|(kind, _)| kind));
         let others =
             ["waiting", "civil-affairs", "registered-poor", "frozen", "key-conflict", "list", "suspense-posted"];

@@ -4,7 +4,7 @@ use crate::daemon::bureau::{Bureau, Order, Step};
 use crate::daemon::intake::{Ended, Taking};
 use crate::daemon::receipts::flush_outbox;
 use crate::daemon::roster::{notices, refused_rows};
-use crate::daemon::settling::{keep, out_folder};
+use crate::daemon::settling::{district_name, keep, out_folder};
 use crate::domain::calendar::FeeYear;
 use crate::domain::exception::Class;
 use crate::domain::money::Money;
@@ -15,7 +15,7 @@ use crate::pipeline::book::{Changeset, NewException};
 use crate::pipeline::emit::Finding;
 use crate::pipeline::intake::payers::{PayoutRefusal, PayoutRow, payouts};
 use crate::pipeline::intake::{RowDefect, Words};
-use crate::pipeline::papers::{Head, ex_post_file, ex_post_list};
+use crate::pipeline::papers::{Head, ex_post_files, ex_post_list, ex_post_workbook};
 use crate::store::payouts::{self as stored, PayoutList};
 use crate::store::{self, Applied, Txn, book};
 use sha2::{Digest, Sha256};
@@ -50,7 +50,11 @@ fn list_one(
         let number = stored::next_number(conn, debtor, fee_year)?;
         let people: Vec<_> = rows.iter().map(|(_, payout)| payout.clone()).collect();
         let bytes = ex_post_list(&head, &people);
-        let name = ex_post_file(&head, fee_year, number);
+        let [name, workbook] = ex_post_files(&head, number);
+        let book = ex_post_workbook(&head, &people, &district_name(bureau, debtor.1), order.today());
+        if let Some(bytes) = &book {
+            keep(&bureau.config.state, &workbook, bytes, order.today())?;
+        }
         let archived = keep(&bureau.config.state, &name, &bytes, order.today())?.to_string_lossy().into_owned();
         let list = PayoutList {
             payer: head.payer,
@@ -67,7 +71,8 @@ fn list_one(
         let act = order.act("expost", list.name.clone(), list.sha256);
         let applied = bureau.store.apply(&act, version, |txn| {
             txn.list_ex_post(&list, &rows)?;
-            txn.post_out(&out_folder(&head), &list.name, &bytes)
+            txn.post_out(&out_folder(&head), &list.name, &bytes)?;
+            book.iter().try_for_each(|bytes| txn.post_out(&out_folder(&head), &workbook, bytes))
         })?;
         if applied == Applied::New {
             return Ok(Some(list));

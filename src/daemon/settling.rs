@@ -11,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::participant::{DistrictCode, Payer};
 use crate::domain::policy::Policies;
 use crate::domain::settlement::{SettlementState, SettlementYear};
-use crate::pipeline::papers::{Head, Papers, settlement, settlement_files};
+use crate::pipeline::papers::{Head, Papers, settlement, settlement_files, settlement_workbook};
 use crate::store::approvals::Approval;
 use crate::store::settlements::{self, Draft, Scope, Settlement};
 use crate::store::{self, Applied, Txn, book};
@@ -90,9 +90,9 @@ fn of_year(bureau: &Bureau, year: SettlementYear) -> Step<Vec<Settlement>> {
 
 fn is_asked(bureau: &Bureau, drafted: &Settlement) -> Step<bool> {
     let waiting = store::approvals::waiting(bureau.store.connection())?;
-    Ok(waiting.iter().any(|one| {
-        one.kind == "settlement" && one.subject == drafted.subject() && one.digest == drafted.sha256
-    }))
+    Ok(waiting
+        .iter()
+        .any(|one| one.kind == "settlement" && one.subject == drafted.subject() && one.digest == drafted.sha256))
 }
 
 /// What of the year may still change what was drafted.
@@ -106,9 +106,8 @@ fn warnings(bureau: &Bureau, year: SettlementYear, end: Date, is_over: bool) -> 
         open.iter().map(|number| BatchNumber::from_value(*number as u64)).partition(|batch| batch.bank() == 0);
     if let Some(first) = banks.first() {
         let count = banks.len();
-        warnings.push(format!(
-            "有 {count} 个批次（{first} 等）尚未全部回盘：批准之前到的回盘仍计入，之后到的结转下一年度"
-        ));
+        warnings
+            .push(format!("有 {count} 个批次（{first} 等）尚未全部回盘：批准之前到的回盘仍计入，之后到的结转下一年度"));
     }
     if let Some(first) = zero.first() {
         warnings.push(format!("有 {} 个零自付批次（{first} 等）待批准：批准日在 {end} 之后的计入下一年度", zero.len()));
@@ -116,7 +115,8 @@ fn warnings(bureau: &Bureau, year: SettlementYear, end: Date, is_over: bool) -> 
     let policies = &bureau.config.policies;
     for earlier in policies.first_settlement().unwrap_or(year)..year {
         let Some(scopes) = scopes(bureau.store.connection(), policies, earlier, |_| true)? else { continue };
-        let left = settlements::collect(bureau.store.connection(), &scopes)?.iter().filter(|one| !one.is_empty()).count();
+        let left =
+            settlements::collect(bureau.store.connection(), &scopes)?.iter().filter(|one| !one.is_empty()).count();
         if left > 0 {
             warnings.push(format!("{earlier} 年度还有 {left} 份清算未批准：请先办理 daikou settle --year {earlier}"));
         }
@@ -132,7 +132,9 @@ fn scopes(
     year: SettlementYear,
     wants: impl Fn(&Head) -> bool,
 ) -> Step<Option<Vec<Scope>>> {
-    let (Some(end), Some(first)) = (policies.settlement_end(year), policies.first_settlement()) else { return Ok(None) };
+    let (Some(end), Some(first)) = (policies.settlement_end(year), policies.first_settlement()) else {
+        return Ok(None);
+    };
     let frozen: BTreeSet<(SettlementYear, Payer, DistrictCode)> = settlements::all(conn)?
         .iter()
         .filter(|one| one.state != SettlementState::Drafted)
@@ -156,12 +158,7 @@ fn scopes(
 
 /// Drafts a year's unapproved settlements from what the ledger has now; writes only where something changed. Gives the
 /// version of the book at which they are what the ledger gives.
-fn redraft(
-    bureau: &mut Bureau,
-    year: SettlementYear,
-    wants: impl Fn(&Head) -> bool,
-    order: &Order,
-) -> Step<u64> {
+fn redraft(bureau: &mut Bureau, year: SettlementYear, wants: impl Fn(&Head) -> bool, order: &Order) -> Step<u64> {
     loop {
         let version = book::version(bureau.store.connection())?;
         let changed = changed_drafts(bureau.store.connection(), &bureau.config.policies, year, &wants)?;
@@ -302,12 +299,20 @@ fn freeze(
     order: &Order,
     approve: impl FnOnce(&mut Txn<'_>) -> store::Result<()>,
 ) -> Step<()> {
-    let papers = settlement(&drafted.head, &settlements::claims(bureau.store.connection(), drafted.id)?);
+    let claims = settlements::claims(bureau.store.connection(), drafted.id)?;
+    let papers = settlement(&drafted.head, &claims);
     if digest(&papers) != drafted.sha256 {
-        return Err(store::Error::Broken(format!("settlement {}: its bytes cannot be made again", drafted.subject())).into());
+        return Err(
+            store::Error::Broken(format!("settlement {}: its bytes cannot be made again", drafted.subject())).into()
+        );
     }
-    let files = settlement_files(&drafted.head);
-    for (name, bytes) in files.iter().zip([&papers.summary, &papers.names]) {
+    let [summary, names, workbook] = settlement_files(&drafted.head);
+    let mut files = vec![(summary, papers.summary), (names, papers.names)];
+    let district = district_name(bureau, drafted.head.district);
+    // For people; what is approved are the tables, which follow from the ledger alone.
+    let book = settlement_workbook(&drafted.head, &claims, &district, order.today());
+    files.extend(book.map(|bytes| (workbook, bytes)));
+    for (name, bytes) in &files {
         keep(&bureau.config.state, name, bytes, order.today())?;
     }
     let folder = out_folder(&drafted.head);
@@ -315,8 +320,7 @@ fn freeze(
     let applied = bureau.store.apply(&act, version, |txn| {
         approve(txn)?;
         txn.freeze_settlement(drafted, order.today())?;
-        txn.post_out(&folder, &files[0], &papers.summary)?;
-        txn.post_out(&folder, &files[1], &papers.names)
+        files.iter().try_for_each(|(name, bytes)| txn.post_out(&folder, name, bytes))
     })?;
     if applied == Applied::Stale {
         return Err(store::Error::Stale.into());
@@ -327,6 +331,11 @@ fn freeze(
 /// The folder of a payer and district that the bureau writes to, below `drops/`.
 pub fn out_folder(head: &Head) -> String {
     format!("{}/out", Sender::Department(head.payer, head.district).folder())
+}
+
+/// A district by name and code, as papers for people say it.
+pub fn district_name(bureau: &Bureau, district: DistrictCode) -> String {
+    bureau.config.districts.name(district).map_or_else(|| district.to_string(), |name| format!("{name}（{district}）"))
 }
 
 /// Keeps bytes that go out in the archive, and says where, below `state/archive`.
@@ -345,7 +354,9 @@ pub fn note_sent(bureau: &mut Bureau, order: &Order) -> Step<()> {
         return Ok(());
     }
     flush_outbox(bureau)?;
-    for approved in settlements::all(bureau.store.connection())?.iter().filter(|one| one.state == SettlementState::Approved) {
+    for approved in
+        settlements::all(bureau.store.connection())?.iter().filter(|one| one.state == SettlementState::Approved)
+    {
         let (folder, files) = (out_folder(&approved.head), settlement_files(&approved.head));
         if settlements::waits_in_outbox(bureau.store.connection(), &folder, &files)? {
             continue;

@@ -38,7 +38,12 @@ impl Policies {
 
     /// R15: the first settlement year begins with the policy: with the first day on which anything is planned.
     pub fn first_settlement(&self) -> Option<SettlementYear> {
-        self.0.iter().flat_map(|policy| &policy.years).map(|year| year.planned_from).min().and_then(|day| self.year_of(day))
+        self.0
+            .iter()
+            .flat_map(|policy| &policy.years)
+            .map(|year| year.planned_from)
+            .min()
+            .and_then(|day| self.year_of(day))
     }
 
     fn year_of(&self, date: Date) -> Option<SettlementYear> {

@@ -3,11 +3,13 @@
 //! Pure: the same rows give the same bytes, so that what was approved can be made again and compared. CSV in UTF-8 with
 //! a byte order mark, since that is what a spreadsheet takes for Chinese.
 
-use crate::domain::calendar::{Date, FeeYear};
+use crate::domain::calendar::Date;
 use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
 use crate::domain::participant::{Category, DistrictCode, Payer};
 use crate::domain::settlement::{Claim, ClaimKind, SettlementYear, lines, total};
+use crate::format::cell::{Kind, guarded};
+use crate::format::paper::{Cell, Column, Paper, workbook};
 
 /// An ex-post subsidy as its payer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,15 +53,16 @@ pub fn settlement(head: &Head, net: &[Claim]) -> Papers {
     Papers { summary: summary(head, net), names: names(head, net) }
 }
 
-/// Names of its two files: summary, name list.
-pub fn settlement_files(head: &Head) -> [String; 2] {
+/// Names of its files: summary, name list, and both as a workbook.
+pub fn settlement_files(head: &Head) -> [String; 3] {
     let stem = format!("settlement-{}-{}-{}", head.year, head.payer.word(), head.district);
-    [format!("{stem}.summary.csv"), format!("{stem}.names.csv")]
+    [format!("{stem}.summary.csv"), format!("{stem}.names.csv"), format!("{stem}.xlsx")]
 }
 
-/// Name of the `number`th list of ex-post subsidies of a fee year.
-pub fn ex_post_file(head: &Head, fee_year: FeeYear, number: u32) -> String {
-    format!("expost-{fee_year}-{}-{}-{number}.csv", head.payer.word(), head.district)
+/// Names of the `number`th list of ex-post subsidies of a fee year: the table, and the same as a workbook.
+pub fn ex_post_files(head: &Head, number: u32) -> [String; 2] {
+    let stem = format!("expost-{}-{}-{}-{number}", head.year, head.payer.word(), head.district);
+    [format!("{stem}.csv"), format!("{stem}.xlsx")]
 }
 
 fn summary(head: &Head, net: &[Claim]) -> Vec<u8> {
@@ -71,7 +74,17 @@ fn summary(head: &Head, net: &[Claim]) -> Vec<u8> {
         let remark = if line.amount < Money::ZERO { TAKEN_BACK } else { "" };
         let (category, kind) = (line.category.chinese().to_owned(), line.kind.chinese().to_owned());
         let (people, amount) = (line.people.to_string(), line.amount.to_string());
-        sheet.row([year, payer, district, line.fee_year.to_string(), category, kind, remark.to_owned(), people, amount]);
+        sheet.row([
+            year,
+            payer,
+            district,
+            line.fee_year.to_string(),
+            category,
+            kind,
+            remark.to_owned(),
+            people,
+            amount,
+        ]);
     }
     for (kind, _, chinese) in ClaimKind::ALL {
         let [year, payer, district] = begins();
@@ -102,11 +115,6 @@ fn names(head: &Head, net: &[Claim]) -> Vec<u8> {
         "说明",
     ]);
     for claim in net {
-        let remark = match (claim.is_negative(), claim.is_late) {
-            (true, _) => TAKEN_BACK,
-            (false, true) => LATE,
-            (false, false) => "",
-        };
         sheet.row([
             head.year.to_string(),
             head.payer.chinese().to_owned(),
@@ -117,10 +125,18 @@ fn names(head: &Head, net: &[Claim]) -> Vec<u8> {
             claim.category.chinese().to_owned(),
             claim.kind.chinese().to_owned(),
             claim.amount.to_string(),
-            remark.to_owned(),
+            remark(claim).to_owned(),
         ]);
     }
     sheet.finish()
+}
+
+fn remark(claim: &Claim) -> &'static str {
+    match (claim.is_negative(), claim.is_late) {
+        (true, _) => TAKEN_BACK,
+        (false, true) => LATE,
+        (false, false) => "",
+    }
 }
 
 /// A list of ex-post subsidies. Filled in at its last two columns and put into `in`, it is the payer's answer.
@@ -161,23 +177,137 @@ pub fn settlement_head(year: SettlementYear, payer: Payer, district: DistrictCod
     Head { year, payer, district }
 }
 
+/// The settlement as a workbook to print and sign: 汇总表 and 明细表. `None` where a sheet cannot hold so many.
+pub fn settlement_workbook(head: &Head, net: &[Claim], district: &str, made_on: Date) -> Option<Vec<u8>> {
+    if net.len() > MOST_ROWS {
+        return None;
+    }
+    let title = |what| format!("{} 年度城乡居民养老保险政府代缴{what}", head.year);
+    let mut summary = Paper::new(
+        title("清算汇总表"),
+        made_on,
+        vec![
+            Column::new("category", "认定类别", Kind::Text).wide(28),
+            Column::new("fee_year", "缴费年度", Kind::Number),
+            Column::new("remark", "说明", Kind::Text),
+            Column::new("people", "人数", Kind::Number).summed(),
+            Column::new("amount", "金额", Kind::Amount).summed().wide(16),
+        ],
+    );
+    let mut names = Paper::new(
+        title("清算明细表"),
+        made_on,
+        vec![
+            Column::new("id_number", "身份证号", Kind::Id),
+            Column::new("name", "姓名", Kind::Name),
+            Column::new("category", "认定类别", Kind::Text).wide(26),
+            Column::new("fee_year", "缴费年度", Kind::Number),
+            Column::new("amount", "金额", Kind::Amount).summed(),
+            Column::new("remark", "说明", Kind::Text),
+        ],
+    );
+    for paper in [&mut summary, &mut names] {
+        paper.subtitles.push(format!("代缴部门：{}　区县：{district}", head.payer.chinese()));
+        paper.capitals = Some("amount");
+    }
+    (summary.sheet, names.sheet) = ("汇总表".to_owned(), "明细表".to_owned());
+    names.counted = Some("人");
+    for (kind, _, chinese) in ClaimKind::ALL {
+        let of_kind: Vec<Claim> = net.iter().filter(|claim| claim.kind == kind).cloned().collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        summary.group(chinese);
+        names.group(chinese);
+        for line in lines(&of_kind) {
+            let remark = if line.amount < Money::ZERO { TAKEN_BACK } else { "" };
+            let (category, people) = (line.category.chinese(), Cell::Count(line.people as i64));
+            summary.row(vec![
+                category.into(),
+                Cell::Count(line.fee_year.into()),
+                remark.into(),
+                people,
+                line.amount.into(),
+            ]);
+        }
+        for claim in &of_kind {
+            names.row(vec![
+                IdNumber::from_key(claim.participant).text().into(),
+                claim.name.as_str().into(),
+                claim.category.chinese().into(),
+                Cell::Count(claim.fee_year.into()),
+                claim.amount.into(),
+                remark(claim).into(),
+            ]);
+        }
+        summary.subtotal(0, "小计");
+        names.subtotal(0, "小计");
+    }
+    summary.total();
+    names.total();
+    workbook(&[&summary, &names]).ok()
+}
+
+/// A list of ex-post subsidies as a workbook to print, sign and fill in. `None` where a sheet cannot hold so many.
+pub fn ex_post_workbook(head: &Head, payouts: &[Payout], district: &str, made_on: Date) -> Option<Vec<u8>> {
+    if payouts.len() > MOST_ROWS {
+        return None;
+    }
+    let mut paper = Paper::new(
+        format!("{} 年度城乡居民养老保险事后补助名单", head.year),
+        made_on,
+        vec![
+            Column::new("id_number", "身份证号", Kind::Id),
+            Column::new("name", "姓名", Kind::Name),
+            Column::new("fee_year", "缴费年度", Kind::Number),
+            Column::new("category", "认定类别", Kind::Text).wide(26),
+            Column::new("paid", "本人已缴", Kind::Amount).summed(),
+            Column::new("booked_on", "本人缴款日", Kind::Date),
+            Column::new("amount", "金额", Kind::Amount).summed(),
+            Column::new("paid_on", "发放日期", Kind::Date),
+            Column::new("state", "发放结果", Kind::Text).wide(12),
+        ],
+    );
+    paper.sheet = "事后补助名单".to_owned();
+    paper.subtitles.push(format!("代缴部门：{}　区县：{district}", head.payer.chinese()));
+    paper.is_landscape = true;
+    (paper.counted, paper.capitals) = (Some("人"), Some("amount"));
+    paper.notes.push("发放后请填写发放日期和发放结果（已发放、已退回），将本表投入 in 目录".to_owned());
+    for payout in payouts {
+        paper.row(vec![
+            IdNumber::from_key(payout.participant).text().into(),
+            payout.name.as_str().into(),
+            Cell::Count(head.year.into()),
+            payout.category.chinese().into(),
+            payout.paid.into(),
+            payout.booked_on.to_string().into(),
+            payout.amount.into(),
+            Cell::Empty,
+            Cell::Empty,
+        ]);
+    }
+    paper.total();
+    workbook(&[&paper]).ok()
+}
+
+/// People in one workbook: more would not open on an office's machine. The table beside it has them all.
+const MOST_ROWS: usize = 100_000;
+
 /// A CSV table under way.
 struct Sheet<const N: usize>(csv::Writer<Vec<u8>>);
 
 impl<const N: usize> Sheet<N> {
     fn new(headings: &[&str; N]) -> Sheet<N> {
-        let mut writer = csv::WriterBuilder::new()
-            .terminator(csv::Terminator::CRLF)
-            .from_writer("\u{feff}".as_bytes().to_vec());
+        let mut writer =
+            csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer("\u{feff}".as_bytes().to_vec());
         writer.write_record(headings).expect("memory takes what is written");
         Sheet(writer)
     }
 
-    /// A spreadsheet takes a text that begins like a formula for one (CWE-1236); amounts stay numbers.
     fn row(&mut self, cells: [String; N]) {
-        let guarded = cells.map(|cell| match cell.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']) {
-            true if Money::parse_yuan(&cell).is_none() => format!("'{cell}"),
-            _ => cell,
+        let guarded = cells.map(|cell| match Money::parse_yuan(&cell) {
+            Some(_) => cell,
+            None => guarded(Kind::Text, &cell),
         });
         self.0.write_record(&guarded).expect("memory takes what is written");
     }
@@ -225,24 +355,32 @@ mod tests {
             2018,民政,500199,,合计,事后补助,,0,0.00\r\n";
         assert_eq!(summary, expected);
         let names = String::from_utf8(papers.names.clone()).unwrap();
-        assert!(names.contains(",500199197001010022,'=测试乙,2018,低保对象,代缴,70.00,上一清算年度结转\r\n"), "{names}");
+        assert!(
+            names.contains(",500199197001010022,'=测试乙,2018,低保对象,代缴,70.00,上一清算年度结转\r\n"),
+            "{names}"
+        );
         assert!(names.ends_with(",测试丙,2018,低保对象,代缴,-70.00,冲减以前清算\r\n"), "{names}");
         assert_eq!(settlement(&head(), &claims), papers);
+        let book = || settlement_workbook(&head(), &claims, "测试区", Date::constant(2018, 9, 10));
+        assert!(book().is_some() && book() == book());
         assert_eq!(settlement_files(&head())[1], "settlement-2018-civil-affairs-500199.names.csv");
     }
 
     #[test]
     fn a_list_is_a_table_that_comes_back() {
-        let payout = Payout {
+        let payouts = [Payout {
             participant: 50_019_919_700_101_001,
             name: "测试甲".to_owned(),
             category: Category::RegisteredPoor,
             paid: Money::from_fen(10_000),
             amount: Money::from_fen(7_000),
             booked_on: Date::constant(2018, 7, 5),
-        };
-        let bytes = ex_post_list(&head(), &[payout]);
-        let table = crate::format::table::Table::read(&bytes, "x").unwrap();
-        assert_eq!((table.kind, table.len()), (crate::format::table::TableKind::ExpostPaid, 1));
+        }];
+        let bytes = ex_post_list(&head(), &payouts);
+        let workbook = ex_post_workbook(&head(), &payouts, "500199", Date::constant(2018, 7, 12)).unwrap();
+        for bytes in [bytes, workbook] {
+            let table = crate::format::table::Table::read(&bytes, "x").unwrap();
+            assert_eq!((table.kind, table.len()), (crate::format::table::TableKind::ExpostPaid, 1));
+        }
     }
 }

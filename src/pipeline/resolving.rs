@@ -251,7 +251,10 @@ fn settle_transfer(
     let most = matter.amount.min(owing.owed);
     let amount = resolution.amount.unwrap_or(most);
     if !amount.is_positive() || amount > most {
-        return Err(format!("{} 年度清算尚欠 {} 元，暂收 {} 元：核销不能超过两者", owing.year, owing.owed, matter.amount));
+        return Err(format!(
+            "{} 年度清算尚欠 {} 元，暂收 {} 元：核销不能超过两者",
+            owing.year, owing.owed, matter.amount
+        ));
     }
     let when = booked(resolution.booked_on.unwrap_or(today), matter.closed);
     let owed_by = Account::Receivable(transfer.payer, transfer.district);
@@ -262,7 +265,13 @@ fn settle_transfer(
         amount,
     };
     out.clearings.push(clearing);
-    push(matter, postings::transfer_posted(PostingKey::Resolution(matter.id), when, owed_by, amount), None, resolution, out);
+    push(
+        matter,
+        postings::transfer_posted(PostingKey::Resolution(matter.id), when, owed_by, amount),
+        None,
+        resolution,
+        out,
+    );
     out.closed.push((matter.id, closing_words(resolution)));
     if amount < matter.amount {
         keep_rest(matter, matter.amount - amount, out);
@@ -486,12 +495,7 @@ pub fn withdraw_ex_post(dossier: &Dossier, out: &mut Changeset) {
     }
 }
 
-fn ex_post(
-    dossier: &Dossier,
-    subsidy: crate::domain::policy::Subsidy,
-    paid: Money,
-    booked_on: Date,
-) -> ExPost {
+fn ex_post(dossier: &Dossier, subsidy: crate::domain::policy::Subsidy, paid: Money, booked_on: Date) -> ExPost {
     ExPost { participant: dossier.id, fee_year: dossier.fee_year, subsidy, paid, booked_on }
 }
 

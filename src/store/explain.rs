@@ -533,7 +533,8 @@ fn ex_post(conn: &Connection, participant: Option<i64>, lookup: &Lookup<'_>) -> 
         "line",
     ];
     let mut facts = Facts::new("expost", columns);
-    let sql = "SELECT x.fee_year, x.payer, x.category, x.district, x.paid, x.amount, x.booked_on, x.due_on, x.state, l.name,
+    let sql =
+        "SELECT x.fee_year, x.payer, x.category, x.district, x.paid, x.amount, x.booked_on, x.due_on, x.state, l.name,
                       x.answered_on, x.file, x.line, x.id
                FROM ex_post x LEFT JOIN ex_post_list l ON l.id = x.list
                WHERE x.participant = ?1 ORDER BY x.fee_year, x.id";
@@ -562,9 +563,11 @@ fn ex_post(conn: &Connection, participant: Option<i64>, lookup: &Lookup<'_>) -> 
 
 /// Payers' money behind some postings: what it cleared, of which settlement (R16).
 fn transfers(conn: &Connection, postings: &[i64]) -> Result<Facts> {
-    let columns = &["reference", "payer", "district", "settlement_year", "amount", "received_on", "late", "cleared", "of"];
+    let columns =
+        &["reference", "payer", "district", "settlement_year", "amount", "received_on", "late", "cleared", "of"];
     let mut facts = Facts::new("transfers", columns);
-    let sql = "SELECT t.reference, t.payer, t.district, t.settlement_year, t.amount, t.received_on, t.late, c.amount, s.year
+    let sql =
+        "SELECT t.reference, t.payer, t.district, t.settlement_year, t.amount, t.received_on, t.late, c.amount, s.year
                FROM transfer t LEFT JOIN clearing c ON c.transfer = t.posting
                LEFT JOIN settlement s ON s.id = c.settlement WHERE t.posting = ?1 ORDER BY c.posting";
     let mut behind: Vec<i64> = Vec::new();

@@ -210,17 +210,19 @@ impl Txn<'_> {
 
     /// The person's own money went back: what was not paid yet is owed no more. What was paid stays as it is.
     fn withdraw(&self, participant: IdNumber, fee_year: FeeYear) -> Result<()> {
-        let mut statement = self.tx.prepare_cached(
-            "SELECT id, state FROM ex_post WHERE participant = ?1 AND fee_year = ?2 AND state <> 4",
-        )?;
+        let mut statement = self
+            .tx
+            .prepare_cached("SELECT id, state FROM ex_post WHERE participant = ?1 AND fee_year = ?2 AND state <> 4")?;
         let found = statement
             .query_row((participant.key(), fee_year), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;
         let Some((id, state)) = found else { return Ok(()) };
         let Ok(withdrawn) = words::ex_post_state(state).after(ExPostEvent::Withdrawn) else { return Ok(()) };
-        self.tx
-            .prepare_cached("UPDATE ex_post SET state = ?2, withdrawn = ?3 WHERE id = ?1")?
-            .execute((id, withdrawn as i64, self.seq))?;
+        self.tx.prepare_cached("UPDATE ex_post SET state = ?2, withdrawn = ?3 WHERE id = ?1")?.execute((
+            id,
+            withdrawn as i64,
+            self.seq,
+        ))?;
         Ok(())
     }
 

@@ -3,9 +3,7 @@
 use crate::domain::calendar::Date;
 use crate::domain::money::Money;
 use crate::domain::participant::{DistrictCode, Payer};
-use crate::domain::settlement::{
-    Claim, ClaimKind, SettlementEvent, SettlementState, SettlementYear, net, total,
-};
+use crate::domain::settlement::{Claim, ClaimKind, SettlementEvent, SettlementState, SettlementYear, net, total};
 use crate::pipeline::papers::Head;
 use crate::store::chain::Txn;
 use crate::store::{Error, Result, date, day, words};
@@ -196,8 +194,8 @@ fn nobody(kind: i64, item: i64) -> Error {
 
 /// What a settlement counts, as kinds and numbers in their order.
 pub fn items(conn: &Connection, settlement: i64) -> Result<Vec<(i64, i64)>> {
-    let mut statement = conn
-        .prepare_cached("SELECT kind, item FROM settlement_item WHERE settlement = ?1 ORDER BY kind, item")?;
+    let mut statement =
+        conn.prepare_cached("SELECT kind, item FROM settlement_item WHERE settlement = ?1 ORDER BY kind, item")?;
     let rows = statement.query_map([settlement], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
@@ -323,9 +321,11 @@ impl Txn<'_> {
     /// A settlement is frozen: another person saw exactly these bytes.
     pub fn freeze_settlement(&self, settlement: &Settlement, on: Date) -> Result<()> {
         self.move_settlement(settlement, SettlementEvent::Approved)?;
-        self.tx
-            .prepare_cached("UPDATE settlement SET approved = ?2, approved_on = ?3 WHERE id = ?1")?
-            .execute((settlement.id, self.seq, day(on)))?;
+        self.tx.prepare_cached("UPDATE settlement SET approved = ?2, approved_on = ?3 WHERE id = ?1")?.execute((
+            settlement.id,
+            self.seq,
+            day(on),
+        ))?;
         Ok(())
     }
 

@@ -143,11 +143,7 @@ fn contradicts(policy: &Policy, year: &YearTerms, standing: &Standing, subsidy: 
 }
 
 /// R4: a list of the right year had the person, accepted by the day from which the subsidy holds.
-fn was_recognised(
-    conn: &Connection,
-    standing: &Standing,
-    subsidy: &Subsidy,
-) -> crate::store::Result<bool> {
+fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy) -> crate::store::Result<bool> {
     exists(
         conn,
         "SELECT 1 FROM recognition_change WHERE participant = ?1 AND year = ?2 AND payer = ?3 AND district = ?4

@@ -87,7 +87,9 @@ pub fn payouts(table: &Table, words: Words<'_>) -> Intake<PayoutRow> {
 fn outcome(text: &str) -> Option<ExPostEvent> {
     match text {
         "paid" | "已发放" | "发放成功" | "成功" => Some(ExPostEvent::Paid),
-        "returned" | "已退回" | "退回" | "退汇" | "发放失败" | "失败" | "未发放" => Some(ExPostEvent::Returned),
+        "returned" | "已退回" | "退回" | "退汇" | "发放失败" | "失败" | "未发放" => {
+            Some(ExPostEvent::Returned)
+        }
         _ => None,
     }
 }

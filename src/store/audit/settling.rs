@@ -47,7 +47,9 @@ fn posted(conn: &Connection) -> Result<Option<String>> {
              WHERE c.posting = e.id >> 2 AND c.amount = e.amount AND a.id = e.credit) LIMIT 1";
     if let Some(id) = first(conn, unsaid, |row| row.get::<_, i64>(0))? {
         let name = posting_name(conn, id)?;
-        return Ok(Some(format!("{name}: expected an approved settlement of this payer and district that it clears, found none")));
+        return Ok(Some(format!(
+            "{name}: expected an approved settlement of this payer and district that it clears, found none"
+        )));
     }
     let empty = "SELECT c.posting FROM clearing c WHERE NOT EXISTS (
              SELECT 1 FROM entry e JOIN posting p ON p.id = e.id >> 2 AND p.event = 5
@@ -56,7 +58,10 @@ fn posted(conn: &Connection) -> Result<Option<String>> {
              (SELECT coalesce(sum(amount), 0) FROM entry WHERE id BETWEEN f.posting * 4 AND f.posting * 4 + 3 AND debit = 1)
          LIMIT 1";
     match first(conn, empty, |row| row.get::<_, i64>(0))? {
-        Some(id) => Ok(Some(format!("{}: it is said to clear, or to have brought, what it does not move", posting_name(conn, id)?))),
+        Some(id) => Ok(Some(format!(
+            "{}: it is said to clear, or to have brought, what it does not move",
+            posting_name(conn, id)?
+        ))),
         None => Ok(None),
     }
 }
@@ -163,8 +168,9 @@ fn differs(conn: &Connection, one: &Settlement) -> Result<Option<String>> {
     if <[u8; 32]>::from(hash.finalize()) != one.sha256 {
         return Ok(Some("made again, its bytes are not those of its digest".to_owned()));
     }
-    let mut approved =
-        conn.prepare_cached("SELECT 1 FROM approval WHERE kind = 'settlement' AND subject = ?1 AND digest = ?2 AND state = 1")?;
+    let mut approved = conn.prepare_cached(
+        "SELECT 1 FROM approval WHERE kind = 'settlement' AND subject = ?1 AND digest = ?2 AND state = 1",
+    )?;
     let is_approved = one.state == SettlementState::Drafted || approved.exists((one.subject(), &one.sha256[..]))?;
     Ok((!is_approved).then(|| "nobody approved its digest".to_owned()))
 }

@@ -457,6 +457,8 @@ CREATE TRIGGER entry_stays BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an 
 CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is never changed'); END;
 CREATE TRIGGER clearing_is_final BEFORE UPDATE ON clearing BEGIN SELECT RAISE(ABORT, 'a clearing is never changed'); END;
 CREATE TRIGGER clearing_stays BEFORE DELETE ON clearing BEGIN SELECT RAISE(ABORT, 'a clearing is never deleted'); END;
+CREATE TRIGGER settlement_stays BEFORE DELETE ON settlement WHEN OLD.state > 0
+BEGIN SELECT RAISE(ABORT, 'an approved settlement is never deleted'); END;
 CREATE TRIGGER claim_is_final BEFORE UPDATE ON settlement_item BEGIN SELECT RAISE(ABORT, 'a claim is never changed'); END;
 CREATE TRIGGER claim_stays BEFORE DELETE ON settlement_item
 WHEN (SELECT state FROM settlement WHERE id = OLD.settlement) > 0

@@ -81,6 +81,7 @@ const BREAKS: &[(&str, &[&str], &str)] = &[
     ("UPDATE ex_post SET name = '某人'", &["I9"], "made again, its bytes are not those of its digest"),
     ("UPDATE ex_post SET list = NULL, name = '' WHERE state = 1", &["I9"], "made again"),
     ("DELETE FROM ex_post_list", &["I9"], "on no list of its payer"),
+    ("DELETE FROM settlement WHERE year = 2019", &["I9"], "counted by a settlement that is not there"),
     // An ex-post subsidy that is nowhere any more: the whole tier came, and nobody gets the government part.
     ("DELETE FROM ex_post", &["I3", "I9"], "that the ledger does not have so"),
 ];

@@ -415,7 +415,9 @@ fn undrafted(bureau: &Bureau, all: &[Settlement], today: Date) -> Step<Option<Se
     else {
         return Ok(None);
     };
-    if year < first || today <= due || all.iter().any(|one| one.head.year >= year) {
+    // After the autumn of the last fee year is settled nothing is booked any more: no need to look, every few seconds.
+    let last = policies.newest().and_then(|policy| policy.years.last()).map_or(first, |terms| terms.fee_year + 1);
+    if !(first..=last).contains(&year) || today <= due || all.iter().any(|one| one.head.year >= year) {
         return Ok(None);
     }
     let start = policies.settlement_start(year);

@@ -177,3 +177,42 @@ fn a_folder_that_cannot_be_written_delays_and_loses_nothing() {
     assert!(fs::read_to_string(&taken).unwrap().contains("身份证号"));
     assert!(daikou(&["audit"]).0);
 }
+
+#[test]
+fn the_commands_say_it_for_machines() {
+    let copy = Copy::of(settled());
+    let json = |args: &[&str]| -> serde_json::Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_daikou"));
+        command
+            .arg("--config")
+            .arg(copy.home().join("daikou.toml"))
+            .args(["--today", "2019-09-04", "--json"])
+            .args(args);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let said = json(&["settle", "--year", "2018"]);
+    let settlements = said["settlements"].as_array().unwrap();
+    assert!(said["warnings"].is_array() && !settlements.is_empty());
+    for one in settlements {
+        assert_eq!((&one["settlement_year"], one["digest"].as_str().map(str::len)), (&2018.into(), Some(64)));
+        for key in ["payer", "district", "deemed", "ex_post", "state"] {
+            assert!(one[key].is_string(), "{key}: {one}");
+        }
+        assert!(one["people"].as_u64() > Some(0), "{one}");
+    }
+    assert_eq!(json(&["expost", "--year", "2018"])["lists"], serde_json::json!([]));
+    // What a settlement says is what its lines add up to.
+    let lines = json(&["export", "settlement", "--year", "2018"]);
+    let fen = |value: &serde_json::Value| value.as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
+    for one in settlements {
+        let of_it = lines
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|line| line["payer"] == one["payer"] && line["district"] == one["district"]);
+        let sum: i64 = of_it.map(|line| fen(&line["amount"])).sum();
+        assert_eq!(sum, fen(&one["deemed"]) + fen(&one["ex_post"]), "{one}");
+    }
+}

@@ -270,7 +270,7 @@ pub fn ex_post_workbook(head: &Head, payouts: &[Payout], district: &str, made_on
     paper.subtitles.push(format!("代缴部门：{}　区县：{district}", head.payer.chinese()));
     paper.is_landscape = true;
     (paper.counted, paper.capitals) = (Some("人"), Some("amount"));
-    paper.notes.push("发放后请填写发放日期和发放结果（已发放、已退回），将本表投入 in 目录".to_owned());
+    paper.notes.push("说明：发放后请填写发放日期和发放结果（已发放、已退回），将本表投入 in 目录".to_owned());
     for payout in payouts {
         paper.row(vec![
             IdNumber::from_key(payout.participant).text().into(),

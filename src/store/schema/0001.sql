@@ -412,10 +412,13 @@ SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_
        CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state
 FROM plan p LEFT JOIN instruction_state s ON s.id = p.instruction;
 
+CREATE VIEW undoing AS                      -- postings that take back, or put right, something of another one
+SELECT posting, undoes AS origin FROM posting_key WHERE undoes IS NOT NULL;
+
 CREATE VIEW settled_origin AS               -- what a posting undoes, back to the first: whether a settlement has it for good
 WITH RECURSIVE back (posting, origin) AS (
-    SELECT posting, undoes FROM posting_key WHERE undoes IS NOT NULL
-    UNION SELECT b.posting, k.undoes FROM back b JOIN posting_key k ON k.posting = b.origin WHERE k.undoes IS NOT NULL)
+    SELECT posting, origin FROM undoing
+    UNION SELECT b.posting, u.origin FROM back b JOIN undoing u ON u.posting = b.origin)
 SELECT b.posting, min(p.booked_on) AS booked_on,
        (SELECT max(t.ends_on) FROM back c
         JOIN settlement_item m ON m.kind = 0 AND m.item BETWEEN c.origin * 4 AND c.origin * 4 + 3
@@ -435,10 +438,10 @@ FROM entry e
 JOIN posting p ON p.id = e.id >> 2
 JOIN account a ON a.id = CASE WHEN e.credit = 4 THEN e.debit ELSE e.credit END
 LEFT JOIN settled_origin o ON o.posting = e.id >> 2
-LEFT JOIN posting_key u ON u.posting = e.id >> 2
-LEFT JOIN posting_key k ON k.posting = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END
-LEFT JOIN instruction i ON i.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END
-LEFT JOIN batch b ON b.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END >> 27
+LEFT JOIN undoing u ON u.posting = e.id >> 2
+LEFT JOIN posting_key k ON k.posting = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END
+LEFT JOIN instruction i ON i.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END
+LEFT JOIN batch b ON b.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END >> 27
 WHERE e.credit = 4 OR e.debit = 4
 UNION ALL
 SELECT 1, id, payer, district, participant, fee_year, category, amount, due_on, txn, 0 FROM ex_post

@@ -1,6 +1,6 @@
-//! `daikou export`: the twelve tables, for people, auditors and other programs.
+//! `daikou export`: the fourteen tables, for people, auditors and other programs.
 
-use crate::cli::out::{Column, Export, Format, Kind, ignore_closed};
+use crate::cli::out::{Column, Export, Format, Kind, ignore_closed, save};
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::Bureau;
 use crate::store::export::{BankKeys, ExportError, What, rows};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit
+    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, claims,
+    /// transfers, files, audit
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
@@ -30,10 +31,14 @@ pub struct ExportArgs {
     out: Option<PathBuf>,
 }
 
+/// Shape of a file.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum FileFormat {
+pub enum FileFormat {
+    /// Rows of text.
     Csv,
+    /// For machines.
     Json,
+    /// A workbook.
     Xlsx,
 }
 
@@ -90,14 +95,9 @@ impl Table {
         written.map_err(|error| failed("stdout", error))
     }
 
-    /// The file appears when it is whole, readable for its owner alone.
     fn save(&self, path: &Path, bureau: &Bureau) -> Result<(), CliError> {
         let shown = path.display().to_string();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| CliError::Io(shown.clone(), error))?;
-        self.write(file.as_file_mut(), bureau, |_| true).map_err(|error| failed(&shown, error))?;
-        file.persist(path).map_err(|error| CliError::Io(shown, error.error))?;
-        Ok(())
+        save(path, |file| self.write(file, bureau, |_| true).map_err(|error| failed(&shown, error)))
     }
 
     fn write(&self, out: impl Write, bureau: &Bureau, keeps: impl Fn(&[&str]) -> bool) -> Result<(), ExportError> {
@@ -136,6 +136,8 @@ fn columns(what: What) -> &'static [Column] {
         What::Exceptions => EXCEPTIONS,
         What::Expost => EX_POST,
         What::Settlement => SETTLEMENT,
+        What::Claims => CLAIMS,
+        What::Transfers => TRANSFERS,
         What::Files => FILES,
         What::Audit => AUDIT,
     }
@@ -279,6 +281,36 @@ const SETTLEMENT: &[Column] = &[
     text("kind"),
     number("people"),
     amount("amount"),
+];
+
+const CLAIMS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("state"),
+    number("people"),
+    amount("deemed"),
+    amount("ex_post"),
+    amount("transferred"),
+    amount("open"),
+    amount("over"),
+    date("transfer_due"),
+    text("digest"),
+    date("approved_on"),
+    date("sent_on"),
+    date("cleared_on"),
+];
+
+const TRANSFERS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("reference"),
+    date("received_on"),
+    amount("amount"),
+    amount("cleared"),
+    amount("held"),
+    text("late"),
 ];
 
 const FILES: &[Column] = &[

@@ -3,8 +3,13 @@
 //! A column's kind decides what its cells may become: only amounts and numbers ever reach a sheet as numbers, so that
 //! no identity number loses its digits; only text is guarded against being read as a formula; people can be masked.
 
+use crate::cli::CliError;
+pub use crate::format::cell::Kind;
+use crate::format::cell::{guarded, masked, width};
 use rust_xlsxwriter::{Format as CellFormat, Workbook, XlsxError};
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Writes a text to the standard output. Whoever closed it has seen enough: that is no failure.
 pub fn say(text: &str) -> io::Result<()> {
@@ -22,23 +27,14 @@ pub fn ignore_closed(error: io::Error) -> io::Result<()> {
     if kind == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
-/// What the cells of a column are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Words, codes, long numbers that nobody adds up.
-    Text,
-    /// Identity number.
-    Id,
-    /// Bank account.
-    Account,
-    /// A person's name.
-    Name,
-    /// Yuan with two decimals.
-    Amount,
-    /// A count or a year.
-    Number,
-    /// `YYYY-MM-DD` or `YYYY-MM`.
-    Date,
+/// Writes a file that appears when it is whole, readable for its owner alone.
+pub fn save(path: &Path, write: impl FnOnce(&mut File) -> Result<(), CliError>) -> Result<(), CliError> {
+    let shown = path.display().to_string();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| CliError::Io(shown.clone(), error))?;
+    write(file.as_file_mut())?;
+    file.persist(path).map_err(|error| CliError::Io(shown, error.error))?;
+    Ok(())
 }
 
 /// A column of an export.
@@ -98,16 +94,16 @@ impl<'a> Export<'a> {
     /// Writes a row: one text for each column, empty where there is nothing.
     pub fn row(&mut self, cells: &[&str]) -> io::Result<()> {
         assert_eq!(cells.len(), self.columns.len(), "a row has one cell for each column");
-        let masked: Vec<String>;
+        let hidden: Vec<String>;
         let mut shown: Vec<&str> = cells.to_vec();
         if self.mask {
-            masked = cells.iter().zip(self.columns).map(|(cell, column)| masked_cell(column.kind, cell)).collect();
-            shown = masked.iter().map(String::as_str).collect();
+            hidden = cells.iter().zip(self.columns).map(|(cell, column)| masked(column.kind, cell)).collect();
+            shown = hidden.iter().map(String::as_str).collect();
         }
         match &mut self.sink {
             Sink::Csv { writer, excel: false } => writer.write_record(&shown)?,
             Sink::Csv { writer, excel: true } => {
-                let guarded = shown.iter().zip(self.columns).map(|(cell, column)| guarded_cell(column.kind, cell));
+                let guarded = shown.iter().zip(self.columns).map(|(cell, column)| guarded(column.kind, cell));
                 writer.write_record(guarded)?;
             }
             Sink::Json { out, rows } => {
@@ -142,28 +138,6 @@ fn csv_sink<'a>(mut out: Box<dyn Write + 'a>, excel: bool, columns: &[Column]) -
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(columns.iter().map(|column| column.name))?;
     Ok(Sink::Csv { writer: Box::new(writer), excel })
-}
-
-/// Excel takes a text that begins so for a formula, and an apostrophe before it for "this is text" (CWE-1236).
-fn guarded_cell(kind: Kind, cell: &str) -> String {
-    const OPENS_FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\0', '＝', '＋', '－', '＠'];
-    let is_text = !matches!(kind, Kind::Amount | Kind::Number);
-    if is_text && cell.starts_with(OPENS_FORMULA) { format!("'{cell}") } else { cell.to_owned() }
-}
-
-/// Identity number: first six and last four; account: last four; name: first character.
-fn masked_cell(kind: Kind, cell: &str) -> String {
-    let count = cell.chars().count();
-    let tail = |kept: usize| cell.chars().skip(count.saturating_sub(kept));
-    let head = |kept: usize| cell.chars().take(kept);
-    match kind {
-        _ if cell.is_empty() => String::new(),
-        Kind::Id if count >= 15 => head(6).chain("********".chars()).chain(tail(4)).collect(),
-        Kind::Account if count >= 8 => "****".chars().chain(tail(4)).collect(),
-        Kind::Id | Kind::Account => "****".to_owned(),
-        Kind::Name => head(1).chain(['*']).collect(),
-        Kind::Text | Kind::Amount | Kind::Number | Kind::Date => cell.to_owned(),
-    }
 }
 
 fn json_row(out: &mut dyn Write, row: u64, columns: &[Column], cells: &[&str]) -> io::Result<()> {
@@ -229,17 +203,6 @@ fn number(cell: &str) -> Option<f64> {
     (plain && (1..=15).contains(&digits)).then(|| cell.parse().ok()).flatten()
 }
 
-/// Width of a column in characters.
-fn width(kind: Kind) -> u8 {
-    match kind {
-        Kind::Id => 20,
-        Kind::Account => 24,
-        Kind::Text => 18,
-        Kind::Name | Kind::Amount | Kind::Date => 12,
-        Kind::Number => 10,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +248,7 @@ mod tests {
         assert!(text.starts_with("\u{feff}id_number,"));
         assert!(text.contains(",-30.00,2018,'=1+1\n"), "{text}");
         for opening in ["＝1", "\t1", "@x", "-1", "\0"] {
-            assert_eq!(guarded_cell(Kind::Name, opening), format!("'{opening}"));
+            assert_eq!(guarded(Kind::Name, opening), format!("'{opening}"));
         }
     }
 
@@ -293,7 +256,7 @@ mod tests {
     fn nobody_is_recognised_when_masked() {
         let text = text(Format::Csv { excel: false }, true);
         assert!(text.contains("\n500199********0019,测*,****0001,-30.00,2018,=1+1\n"), "{text}");
-        assert_eq!(masked_cell(Kind::Account, "1234567"), "****");
+        assert_eq!(masked(Kind::Account, "1234567"), "****");
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl Payment<'_> {
             plan: self.dossier.plan.as_ref().map(|plan| plan.state),
             normal: person.is_normal_on(self.row.paid_on),
             young_enough: young,
+            has_subsidy: self.dossier.plan.as_ref().is_some_and(|plan| plan.ex_post.is_some()),
         };
         judge_payment(&payment, self.order.today())
     }
@@ -100,13 +101,16 @@ impl Payment<'_> {
             Verdict::PostWhole(amount, subsidy) => {
                 self.push(postings::self_payment(self.key.clone(), self.booked, amount, None), out);
                 self.receive(PlanEvent::PaidWhole, out);
+                // R14: what was paid before its own money went back still stands.
+                if self.dossier.plan.as_ref().is_some_and(|plan| plan.ex_post.is_some()) {
+                    return;
+                }
                 out.ex_post.push(ExPost {
                     participant: self.row.id,
                     fee_year: self.row.fee_year,
                     subsidy,
                     paid: amount,
                     booked_on: self.row.paid_on,
-                    due_on: self.order.today().max(self.row.paid_on),
                 });
             }
             Verdict::Hold(class) => self.hold(class, out),

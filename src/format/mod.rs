@@ -2,6 +2,8 @@
 //!
 //! No bank's name stands in this room: a bank is a folder of `formats/`.
 
+pub mod capitals;
+pub mod cell;
 pub mod charset;
 pub mod codes;
 pub mod decode;
@@ -13,6 +15,7 @@ pub mod field;
 pub mod layout;
 mod lint;
 pub mod names;
+pub mod paper;
 pub mod record;
 pub mod role;
 pub mod table;

@@ -20,7 +20,7 @@ pub(crate) enum Fate {
     Unmapped,
     Partial,
     Over,
-    OtherName,
+    OtherAccount,
     NoDate,
     FailureWithMoney,
     SuccessWithoutMoney,
@@ -50,7 +50,7 @@ pub(crate) fn fate(dice: Dice, id: &str, fee_year: i32, attempt: u32) -> Fate {
         44..47 => Fate::Unmapped,
         47..55 => Fate::Partial,
         55..61 => Fate::Over,
-        61..67 => Fate::OtherName,
+        61..67 => Fate::OtherAccount,
         67..73 => Fate::NoDate,
         73..78 => Fate::FailureWithMoney,
         78..82 => Fate::SuccessWithoutMoney,
@@ -98,7 +98,7 @@ pub(crate) fn say(
     let due = request.due(row) as Fen;
     let number = request.text(row, Echo::Instruction);
     let (outcome, actual, on) = match (fate, word) {
-        (Fate::Paid | Fate::PaidThenFailed | Fate::PaidTwice | Fate::SaidTwice | Fate::OtherName, Word::First) => {
+        (Fate::Paid | Fate::PaidThenFailed | Fate::PaidTwice | Fate::SaidTwice | Fate::OtherAccount, Word::First) => {
             ("ok", due, Some(debit_on))
         }
         (Fate::PaidLater, Word::First) => ("ok", due, Some(later)),
@@ -124,7 +124,7 @@ pub(crate) fn say(
         Layout::Postal => format!("{again}{}", &number[9..]),
         Layout::City => format!("{again}{number:0>31}"),
     };
-    let echo_agrees = fate != Fate::OtherName;
+    let echo_agrees = fate != Fate::OtherAccount;
     let booked_on = on.map_or(String::new(), Day::compact);
     let in_file = bank_files::Answer {
         row,
@@ -134,7 +134,7 @@ pub(crate) fn say(
         booked_at: if on.is_none() || request.layout == Layout::Postal { String::new() } else { "231500".to_owned() },
         booked_on,
         serial: serial.clone(),
-        changed: if echo_agrees { Vec::new() } else { vec![(Echo::Name, "测试错".to_owned())] },
+        changed: if echo_agrees { Vec::new() } else { vec![(Echo::Account, "9999000000000000000".to_owned())] },
         cut_name: false,
     };
     Some((in_file, Answer { number, outcome, actual, booked_on: on, serial, echo_agrees }))

@@ -1,7 +1,7 @@
 //! The product's exports against what the rules say, row by row; what differs, with the person's story in words.
 
 use crate::years::facts::*;
-use crate::years::model::Model;
+use crate::years::model::{Model, State};
 use crate::years::play::Player;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,6 +25,8 @@ pub(crate) fn differences(player: &Player, today: Day) -> String {
     compare(model, "entries", entries(model), exported_entries(player, today), &mut text);
     compare(model, "expost", ex_post(model), exported_ex_post(player, today), &mut text);
     compare(model, "suspense", suspense(model), exported_suspense(player, today), &mut text);
+    compare(model, "settlement", settlements(model), exported_settlements(player, today), &mut text);
+    compare(model, "claims", claims(model), exported_claims(player, today), &mut text);
     compare(model, "balance", balance(model), exported_balance(player, today), &mut text);
     text
 }
@@ -88,7 +90,15 @@ fn plans(model: &Model) -> Vec<Row> {
 
 fn exported_plans(player: &Player, today: Day) -> Vec<Row> {
     let columns = ["id_number", "fee_year", "tier", "government", "own", "payer", "category", "state"];
-    of(player.export(today, &["plans"]), &columns)
+    let mut rows = of(player.export(today, &["plans"]), &columns);
+    // While a live instruction holds money in suspense its plan waits, and is an exception too: the words agree.
+    for row in rows.iter_mut().filter(|row| row[7] == "exception") {
+        let key = (row[0].clone(), row[1].parse().unwrap());
+        if player.model.plans.get(&key).is_some_and(|plan| plan.instructions.iter().any(|asked| asked.state == State::Suspense)) {
+            row[7] = "waiting".to_owned();
+        }
+    }
+    rows
 }
 
 fn instructions(model: &Model) -> Vec<Row> {
@@ -111,7 +121,8 @@ fn exported_instructions(player: &Player, today: Day) -> Vec<Row> {
 /// Payer, category and district are said of what was posted; of suspense nobody can say yet whose it is.
 fn entries(model: &Model) -> Vec<Row> {
     let one = |entry: &crate::years::model::Entry| {
-        let (year, amount) = (entry.fee_year.to_string(), yuan(entry.amount));
+        let year = if entry.fee_year == 0 { String::new() } else { entry.fee_year.to_string() };
+        let amount = yuan(entry.amount);
         let month = format!("{}-{:02}", entry.month.0, entry.month.1);
         let attempt = if entry.attempt == 0 { String::new() } else { entry.attempt.to_string() };
         row([
@@ -155,7 +166,7 @@ fn exported_entries(player: &Player, today: Day) -> Vec<Row> {
 }
 
 fn ex_post(model: &Model) -> Vec<Row> {
-    let one = |((id, year), due): (&(String, i32), &crate::years::model::ExPost)| {
+    let one = |((id, year), due): &((String, i32), crate::years::model::ExPost)| {
         let subsidy = &due.subsidy;
         let (paid, amount) = (yuan(due.paid), yuan(subsidy.amount));
         let year = year.to_string();
@@ -178,7 +189,47 @@ fn suspense(model: &Model) -> Vec<Row> {
 fn exported_suspense(player: &Player, today: Day) -> Vec<Row> {
     let mut lines = player.export(today, &["exceptions"]);
     lines.retain(|line| line["state"] == "open" && line["amount"] != "0.00");
-    of(lines, &["id_number", "class", "amount"])
+    let mut rows = of(lines, &["id_number", "class", "amount"]);
+    // Why a payer's money is held is the product's own word.
+    for row in rows.iter_mut().filter(|row| row[1].starts_with("transfer-")) {
+        row[1] = "transfer".to_owned();
+    }
+    rows
+}
+
+/// Every line of every settlement.
+fn settlements(model: &Model) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (year, debtor) in model.settlements.keys() {
+        for ((fee_year, category, kind, _), (people, amount)) in model.lines(*year, debtor) {
+            let (year, fee_year, people) = (year.to_string(), fee_year.to_string(), people.to_string());
+            rows.push(row([&year, debtor.0, &debtor.1, &fee_year, category, kind, &people, &yuan(amount)]));
+        }
+    }
+    rows
+}
+
+fn exported_settlements(player: &Player, today: Day) -> Vec<Row> {
+    let columns = ["settlement_year", "payer", "district", "fee_year", "category", "kind", "people", "amount"];
+    of(player.export(today, &["settlement"]), &columns)
+}
+
+/// What each settlement claims, and what transfers have cleared of it.
+fn claims(model: &Model) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for ((year, debtor), settlement) in &model.settlements {
+        if model.lines(*year, debtor).is_empty() && !settlement.approved {
+            continue;
+        }
+        let [deemed, ex_post] = ["deemed", "ex-post"].map(|kind| yuan(model.total(*year, debtor, kind)));
+        rows.push(row([&year.to_string(), debtor.0, &debtor.1, &deemed, &ex_post, &yuan(settlement.cleared)]));
+    }
+    rows
+}
+
+fn exported_claims(player: &Player, today: Day) -> Vec<Row> {
+    let columns = ["settlement_year", "payer", "district", "deemed", "ex_post", "cleared"];
+    of(player.export(today, &["claims"]), &columns)
 }
 
 fn balance(model: &Model) -> Vec<Row> {

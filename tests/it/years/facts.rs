@@ -10,13 +10,6 @@ pub(crate) type Fen = i64;
 pub(crate) struct Day(pub(crate) i32, pub(crate) u32, pub(crate) u32);
 
 impl Day {
-    /// Reads `2018-07-03`.
-    pub(crate) fn read(text: &str) -> Day {
-        let parts: Vec<&str> = text.split('-').collect();
-        assert!(parts.len() == 3, "{text:?} is no day");
-        Day(parts[0].parse().unwrap(), parts[1].parse().unwrap(), parts[2].parse().unwrap())
-    }
-
     pub(crate) fn compact(self) -> String {
         format!("{:04}{:02}{:02}", self.0, self.1, self.2)
     }
@@ -144,6 +137,17 @@ pub(crate) struct Asked {
     pub(crate) amount: Fen,
 }
 
+/// A payer's money (代缴划款).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Transfer {
+    pub(crate) payer: &'static str,
+    pub(crate) district: String,
+    pub(crate) year: i32,
+    pub(crate) amount: Fen,
+    pub(crate) received_on: Day,
+    pub(crate) reference: String,
+}
+
 /// A clerk's decision on an open exception.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
@@ -178,4 +182,13 @@ pub(crate) enum Event {
     Rejected(Vec<String>),
     Decided(Decision),
     Closed(i32, u32),
+    /// The settlements of a year are drafted, or drafted again.
+    Settle(i32),
+    /// A checker says yes to the settlement of a year, payer and district.
+    ApproveSettlement(i32, &'static str, String),
+    Transfers(Vec<Transfer>),
+    /// Payers are told whom they owe an ex-post subsidy of a fee year.
+    ListExPost(i32),
+    /// Payers paid the ex-post subsidies of these people and fee years.
+    ExPostPaid(Vec<(String, i32)>),
 }

@@ -298,6 +298,33 @@ impl World {
     }
 }
 
+impl World {
+    /// What payers send: all of it, a part, too much; for settlements that are not approved too.
+    pub(crate) fn transfers(&self, year: i32, step: usize, today: Day, model: &Model) -> Vec<Transfer> {
+        let mut rows = Vec::new();
+        for (number, ((_, debtor), settlement)) in model.settlements.iter().filter(|((of, _), _)| *of == year).enumerate() {
+            let owed = model.total(year, debtor, "deemed") - settlement.cleared;
+            let amount = match self.dice.throw("transfer", number * 100 + step, 6) {
+                0 => owed / 200 * 100,
+                1 => owed + 50_00,
+                2 => owed + model.total(year, debtor, "ex-post"),
+                _ => owed,
+            };
+            if amount > 0 {
+                rows.push(Transfer {
+                    payer: debtor.0,
+                    district: debtor.1.clone(),
+                    year,
+                    amount,
+                    received_on: earlier(today, self.dice.throw("received", number * 100 + step, 8)),
+                    reference: format!("HK{step:03}{number:03}"),
+                });
+            }
+        }
+        rows
+    }
+}
+
 /// `days` before `today`.
 pub(crate) fn earlier(today: Day, days: u64) -> Day {
     let mut day = Day(today.0 - 1, today.1, today.2.min(28));

@@ -6,6 +6,7 @@
 mod money;
 mod planning;
 pub(crate) mod rules;
+pub(crate) mod settle;
 
 use crate::years::facts::*;
 use rules::*;
@@ -19,6 +20,8 @@ pub(crate) type Key = (String, i32);
 pub(crate) struct Version {
     pub(crate) from: Day,
     pub(crate) terms: Result<Terms, Refusal>,
+    /// The enrolment district.
+    home: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +69,8 @@ pub(crate) struct Instruction {
     /// Known once the bank has the file.
     pub(crate) number: String,
     account: String,
+    /// A clerk said that it was taken; the bank has not yet.
+    by_hand: bool,
     /// Which batch, an index.
     batch: usize,
     /// Which version of the plan, an index.
@@ -86,6 +91,8 @@ pub(crate) struct Received {
     pub(crate) version: usize,
     /// Indexes of its entries.
     entries: Vec<usize>,
+    /// Which claim its deemed entry is, an index.
+    claim: Option<usize>,
 }
 
 /// One participant and fee year.
@@ -157,9 +164,8 @@ impl Entry {
 pub(crate) struct ExPost {
     pub(crate) subsidy: Subsidy,
     pub(crate) paid: Fen,
-    pub(crate) booked_on: Day,
-    /// R15: the later of payment date and list acceptance.
-    pub(crate) counts_on: Day,
+    /// Which claim, an index.
+    claim: usize,
     pub(crate) state: &'static str,
 }
 
@@ -183,7 +189,10 @@ pub(crate) struct Model {
     pub(crate) matters: Vec<Matter>,
     matters_of: BTreeMap<Key, Vec<usize>>,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) ex_post: BTreeMap<Key, ExPost>,
+    /// Oldest first: one that was withdrawn may be followed by another.
+    pub(crate) ex_post: Vec<(Key, ExPost)>,
+    claims: Vec<settle::Claim>,
+    pub(crate) settlements: BTreeMap<(i32, settle::Debtor), settle::Settlement>,
     /// Zero-payment batches that wait: fee year → who, by which terms.
     waiting_zero: BTreeMap<i32, Vec<(String, Terms)>>,
     batches: usize,
@@ -211,9 +220,14 @@ impl Model {
             Event::Returned(answers) => answers.iter().for_each(|answer| self.answer(answer, today)),
             Event::Rejected(numbers) => self.reject(numbers, today),
             Event::Decided(decision) => self.decide(decision, today),
-            Event::Closed(year, month) => {
-                self.closed.insert((*year, *month));
+            Event::Closed(year, month) => _ = self.closed.insert((*year, *month)),
+            Event::Settle(year) => self.settle(*year),
+            Event::ApproveSettlement(year, payer, district) => {
+                self.approve_settlement(*year, &(payer, district.clone()));
             }
+            Event::Transfers(rows) => rows.iter().for_each(|row| self.transfer(row)),
+            Event::ListExPost(year) => self.list_ex_post(*year),
+            Event::ExPostPaid(keys) => self.ex_post_paid(keys),
         }
     }
 
@@ -260,7 +274,7 @@ impl Model {
     }
 
     fn is_ex_post(&self, key: &Key) -> bool {
-        self.ex_post.get(key).is_some_and(|subsidy| subsidy.state != "withdrawn")
+        self.ex_post.iter().any(|(of, subsidy)| of == key && subsidy.state != "withdrawn")
     }
 
     /// Section 6, R14, R18: what keeps anything new from being asked. Where nothing is asked, only money does.

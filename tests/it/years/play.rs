@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// Its settlements are approved after the others'.
+const LATE: &str = "500194";
+
 /// What happens next; what it holds is made when its day comes.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -35,6 +38,14 @@ pub(crate) enum Step {
     Reject(&'static str),
     Clerk(i32),
     Close(i32, u32),
+    Settle(i32),
+    /// All but those of one district, which come later.
+    ApproveSettlements(i32),
+    ApproveLateSettlements(i32),
+    Transfers(i32),
+    ListExPost(i32),
+    ExPostPaid(i32),
+    /// Everything is compared, and the product audits itself.
     Audit,
 }
 
@@ -113,6 +124,7 @@ impl Player {
             let _ = write!(made, "[[expected_list]]\npayer = \"{payer}\"\ndistricts = {DISTRICTS:?}\n\n");
         }
         let after = after.replace("zero-payment = \"none\"", "zero-payment = \"second\"");
+        let after = after.replace("settlement = \"none\"", "settlement = \"second\"");
         std::fs::write(&path, format!("{made}[[bank]]{after}")).unwrap();
         for payer in PAYERS {
             self.model.expected.extend(DISTRICTS.map(|district| (payer, district.to_owned())));
@@ -123,6 +135,12 @@ impl Player {
                 }
             }
         }
+    }
+
+    /// What the product says against itself; nothing if every invariant holds.
+    pub(crate) fn audit(&self, today: Day) -> String {
+        let output = self.daikou(today, &["audit"]);
+        if output.status.success() { String::new() } else { format!("audit: {}", said(&output)) }
     }
 
     fn daikou(&self, today: Day, args: &[&str]) -> Output {
@@ -203,7 +221,24 @@ impl Player {
                 self.run(today, &["close", &format!("{year}-{month:02}")]);
                 self.model.happen(today, &Event::Closed(*year, *month));
             }
-            Step::Audit => drop(self.run(today, &["audit"])),
+            Step::Settle(year) => {
+                self.run(today, &["settle", "--year", &year.to_string()]);
+                self.model.happen(today, &Event::Settle(*year));
+            }
+            Step::ApproveSettlements(year) => self.approve_settlements(today, *year, |district| district != LATE),
+            Step::ApproveLateSettlements(year) => self.approve_settlements(today, *year, |district| district == LATE),
+            Step::Transfers(year) => {
+                let rows = self.world.transfers(*year, self.step, today, &self.model);
+                let file = self.drop("bureau", "transfers", transfers_csv(&rows));
+                self.ingest(today, &[file]);
+                self.model.happen(today, &Event::Transfers(rows));
+            }
+            Step::ListExPost(year) => {
+                self.run(today, &["expost", "--year", &year.to_string()]);
+                self.model.happen(today, &Event::ListExPost(*year));
+            }
+            Step::ExPostPaid(year) => self.pay_ex_post(today, *year),
+            Step::Audit => {}
         }
     }
 
@@ -256,6 +291,41 @@ impl Player {
             let output = self.daikou(today, &["--as", "checker", "approve", &file["file"]]);
             assert!(output.status.success(), "{today}: removals of {scope:?}: {}", said(&output));
             self.model.happen(today, &Event::ApproveRemovals(scope.0, scope.1, scope.2));
+        }
+    }
+
+    fn approve_settlements(&mut self, today: Day, year: i32, wants: impl Fn(&str) -> bool) {
+        let of_year = self.model.settlements.iter().filter(|((of, _), settlement)| *of == year && !settlement.approved);
+        let drafts: Vec<_> = of_year.map(|((_, debtor), _)| debtor.clone()).filter(|(_, district)| wants(district)).collect();
+        let subjects: Vec<String> = drafts.iter().map(|(payer, district)| format!("{year} {payer}/{district}")).collect();
+        let args: Vec<&str> = ["--as", "checker", "approve"].into_iter().chain(subjects.iter().map(String::as_str)).collect();
+        self.run(today, &args);
+        for (payer, district) in drafts {
+            self.model.happen(today, &Event::ApproveSettlement(year, payer, district));
+        }
+    }
+
+    /// Every second person who stands on a list is paid, so payers say.
+    fn pay_ex_post(&mut self, today: Day, fee_year: i32) {
+        let mut paid: BTreeMap<(&'static str, String), Vec<(String, Fen)>> = BTreeMap::new();
+        for (key, owed) in self.model.ex_post.iter().filter(|(key, owed)| key.1 == fee_year && owed.state == "listed") {
+            if self.world.dice.throw(&key.0, self.step, 2) == 0 {
+                let debtor = (owed.subsidy.payer, owed.subsidy.district.clone());
+                paid.entry(debtor).or_default().push((key.0.clone(), owed.subsidy.amount));
+            }
+        }
+        let (mut files, mut keys) = (Vec::new(), Vec::new());
+        for ((payer, district), people) in paid {
+            let mut text = "id_number,fee_year,amount,paid_on\n".to_owned();
+            for (id, amount) in people {
+                let _ = writeln!(text, "{id},{fee_year},{},{today}", yuan(amount));
+                keys.push((id, fee_year));
+            }
+            files.push(self.drop(&format!("departments/{payer}/{district}"), "paid", text));
+        }
+        if !files.is_empty() {
+            self.ingest(today, &files);
+            self.model.happen(today, &Event::ExPostPaid(keys));
         }
     }
 
@@ -546,6 +616,15 @@ fn payments_csv(rows: &[Payment]) -> String {
     for row in rows {
         let Payment { id, fee_year, amount, paid_on, channel, reference } = row;
         let _ = writeln!(text, "{id},{fee_year},{},{paid_on},{channel},{reference}", yuan(*amount));
+    }
+    text
+}
+
+fn transfers_csv(rows: &[Transfer]) -> String {
+    let mut text = "payer,district,settlement_year,amount,received_on,reference\n".to_owned();
+    for row in rows {
+        let Transfer { payer, district, year, amount, received_on, reference } = row;
+        let _ = writeln!(text, "{payer},{district},{year},{},{received_on},{reference}", yuan(*amount));
     }
     text
 }

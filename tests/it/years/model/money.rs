@@ -36,6 +36,11 @@ impl Model {
         month
     }
 
+    /// Money that is nobody's.
+    pub(super) fn book_for_nobody(&mut self, event: &'static str, pair: (&str, &str), amount: Fen, booked_on: Day) {
+        self.entry(&(String::new(), 0), event, pair, amount, booked_on, &Source::default());
+    }
+
     fn entry(&mut self, key: &Key, event: &'static str, pair: (&str, &str), amount: Fen, booked_on: Day, from: &Source) -> usize {
         let month = self.month_of(booked_on);
         self.tell(&key.0, booked_on, format!("fee year {}: {event} {} → {} {}", key.1, pair.0, pair.1, yuan(amount)));
@@ -68,7 +73,8 @@ impl Model {
         from: &Source,
     ) {
         let debit = if event == "suspense-posted" { "suspense" } else { "collection" };
-        let home = self.roster[&key.0].district.clone();
+        // Districts stay as at posting: those of the plan by which it posts.
+        let home = self.plans[key].versions[version].home.clone();
         let mut entries = Vec::new();
         let (terms, own, due) = match what {
             Fit::OwnPart(terms) => (terms.clone(), terms.own(), None),
@@ -92,8 +98,9 @@ impl Model {
                 (self.entries[*place].payer, self.entries[*place].category) = (subsidy.payer, subsidy.category);
             }
         }
+        let claim = deemed.as_ref().map(|subsidy| self.claim(key, subsidy, "deemed", booked_on));
         let deemed = deemed.map_or(0, |subsidy| subsidy.amount);
-        let received = Received { own, deemed, tier: terms.tier, booked_on, version, entries };
+        let received = Received { own, deemed, tier: terms.tier, booked_on, version, entries, claim };
         self.plans.get_mut(key).unwrap().received = Some(received);
         // R12, R14: what has not left must not be asked any more.
         self.withdraw_unsent(key);
@@ -228,6 +235,10 @@ impl Model {
                 } else {
                     self.withdraw_unsent(&key);
                 }
+            }
+            // The bank says what a clerk had said for it: the money came once.
+            (State::Settled, true) if instruction.by_hand && is_all_of_it(&instruction, answer) => {
+                self.instruction(&key, place).by_hand = false;
             }
             // Further money: the first stands.
             (_, true) => {
@@ -366,6 +377,8 @@ impl Model {
             }
             (verdict, _) => panic!("no decision {verdict}"),
         }
+        // R7: what has not been received is asked by the lists in force today.
+        self.resolve_again(&key, today);
     }
 
     /// Why a decision is not possible by the rules.
@@ -382,7 +395,7 @@ impl Model {
                 if decision.booked_on.is_none() {
                     return Some("nobody says when it was booked");
                 }
-                self.judge_return(&key, asked, &told(asked, decision.booked_on), today).err()
+                self.judge_return(&key, asked, &by_telephone(asked, decision.booked_on), today).err()
             }
             ("reverse", false, _) if instruction.is_none_or(|asked| asked.state != State::Settled) => Some("not settled"),
             _ => None,
@@ -494,20 +507,25 @@ impl Model {
         }
         self.move_to(key, instruction, State::Reversed, "");
         self.matters[place].open = false;
-        if let Some(subsidy) = self.ex_post.get_mut(key) {
+        received.claim.into_iter().for_each(|claim| self.take_back(claim));
+        let owed = |(of, subsidy): &&mut (Key, ExPost)| of == key && ["due", "listed"].contains(&subsidy.state);
+        if let Some((_, subsidy)) = self.ex_post.iter_mut().find(owed) {
             subsidy.state = "withdrawn";
+            let claim = subsidy.claim;
+            self.take_back(claim);
         }
     }
 
     /// A clerk knows what the bank's answer did not say: judged like an answer.
     fn settle_awaited(&mut self, key: &Key, place: usize, decision: &Decision, today: Day) {
         let asked = self.plans[key].instructions[place].clone();
-        let answer = told(&asked, decision.booked_on);
+        let answer = by_telephone(&asked, decision.booked_on);
         let from = Source { attempt: asked.attempt, bank: asked.bank.clone() };
         match self.judge_return(key, &asked, &answer, today) {
             Ok(what) => {
                 self.receive(key, "self-payment", what, answer.booked_on.unwrap(), today, &from);
                 self.move_to(key, place, State::Settled, "ok");
+                self.instruction(key, place).by_hand = true;
             }
             Err(class) => self.faults.push(format!("{today}: {class}: {decision:?}")),
         }
@@ -515,7 +533,7 @@ impl Model {
 }
 
 /// What the bank said on the telephone: all of it was taken.
-fn told(asked: &Instruction, booked_on: Option<Day>) -> Answer {
+fn by_telephone(asked: &Instruction, booked_on: Option<Day>) -> Answer {
     Answer {
         number: asked.number.clone(),
         outcome: "ok",
@@ -524,4 +542,8 @@ fn told(asked: &Instruction, booked_on: Option<Day>) -> Answer {
         serial: String::new(),
         echo_agrees: true,
     }
+}
+
+fn is_all_of_it(asked: &Instruction, answer: &Answer) -> bool {
+    answer.outcome == "ok" && answer.actual == asked.amount && answer.echo_agrees
 }

@@ -101,7 +101,8 @@ impl Model {
                 self.resolve_again(&key, today);
             } else if let Ok(terms) = self.terms_now(&key, today) {
                 // R2: every participant with status 正常 gets a plan.
-                let version = Version { from: today, terms: Ok(terms) };
+                let home = self.roster[&key.0].district.clone();
+                let version = Version { from: today, terms: Ok(terms), home };
                 self.plans.insert(key, Plan { versions: vec![version], ..Plan::default() });
             }
         }
@@ -115,7 +116,7 @@ impl Model {
     }
 
     /// R7: resolved again over all lists in force.
-    fn resolve_again(&mut self, key: &Key, today: Day) {
+    pub(super) fn resolve_again(&mut self, key: &Key, today: Day) {
         let Some(plan) = self.plans.get(key) else { return };
         if plan.received.is_some() {
             return self.find_ex_post(key, today);
@@ -124,13 +125,17 @@ impl Model {
             return;
         }
         let now = self.terms_now(key, today);
+        let home = self.roster[&key.0].district.clone();
         let plan = self.plans.get_mut(key).unwrap();
-        if plan.latest().terms == now {
+        let same = plan.latest().terms == now;
+        if same && plan.latest().home == home {
             return;
         }
-        plan.versions.push(Version { from: today, terms: now.clone() });
+        plan.versions.push(Version { from: today, terms: now.clone(), home });
         self.tell(&key.0, today, format!("fee year {}: now {now:?}", key.1));
-        self.withdraw_unsent(key);
+        if !same {
+            self.withdraw_unsent(key);
+        }
     }
 
     /// R7, R12: what has not left is withdrawn, with the whole file whose bytes were approved; R7a: what is at the bank
@@ -160,8 +165,8 @@ impl Model {
 
     pub(super) fn owe_ex_post(&mut self, key: &Key, subsidy: Subsidy, paid: Fen, booked_on: Day, today: Day) {
         self.tell(&key.0, today, format!("fee year {}: ex-post {subsidy:?}", key.1));
-        let counts_on = booked_on.max(today);
-        self.ex_post.insert(key.clone(), ExPost { subsidy, paid, booked_on, counts_on, state: "due" });
+        let claim = self.claim(key, &subsidy, "ex-post", booked_on.max(today));
+        self.ex_post.push((key.clone(), ExPost { subsidy, paid, claim, state: "due" }));
     }
 
     /// One round (R6, R8a, R9, R12, R13).
@@ -200,7 +205,7 @@ impl Model {
             };
             if let Some(refusal) = refusal {
                 self.tell(&key.0, today, format!("fee year {fee_year}: refused at the debit date: {refusal:?}"));
-                self.plans.get_mut(&key).unwrap().versions.push(Version { from: today, terms: Err(refusal) });
+                self.plans.get_mut(&key).unwrap().versions.push(Version { from: today, terms: Err(refusal), home: row.district });
                 continue;
             }
             if !self.may_try_again(&key, debit_on) {
@@ -240,6 +245,7 @@ impl Model {
             outcome: "",
             number: String::new(),
             account: row.account.clone(),
+            by_hand: false,
             batch,
             version: plan.versions.len() - 1,
             drafted_on: today,

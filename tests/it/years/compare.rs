@@ -228,7 +228,7 @@ fn claims(model: &Model) -> Vec<Row> {
 }
 
 fn exported_claims(player: &Player, today: Day) -> Vec<Row> {
-    let columns = ["settlement_year", "payer", "district", "deemed", "ex_post", "cleared"];
+    let columns = ["settlement_year", "payer", "district", "deemed", "ex_post", "transferred"];
     of(player.export(today, &["claims"]), &columns)
 }
 

@@ -173,7 +173,8 @@ pub(crate) struct ExPost {
 #[derive(Clone, Debug)]
 struct InForce {
     as_of: Day,
-    rows: BTreeMap<(String, &'static str), String>,
+    /// The name that the list gives, and the day on which the row was accepted.
+    rows: BTreeMap<(String, &'static str), (String, Day)>,
 }
 
 pub(crate) type Scope = (&'static str, String, i32);
@@ -248,7 +249,7 @@ impl Model {
         }
         for ((_, district, _), list) in self.lists.iter().filter(|((.., year), _)| *year == fee_year - 1) {
             let rows = list.rows.range((id.to_owned(), "")..).take_while(|((person, _), _)| person == id);
-            for ((_, category), name) in rows {
+            for ((_, category), (name, _)) in rows {
                 found.push(Recognition { district: district.clone(), category, name: name.clone() });
             }
         }

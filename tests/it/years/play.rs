@@ -6,6 +6,9 @@ use crate::years::bank::{self, Fate, Word};
 use crate::years::facts::*;
 use crate::years::generator::{DISTRICTS, World};
 use crate::years::model::Model;
+use daikou::daemon::bureau::{Bureau, Order};
+use daikou::daemon::resolving::resolve;
+use daikou::pipeline::resolving::Resolution;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -503,6 +506,7 @@ impl Player {
     /// A clerk's sitting: the product's queue from its top, a few of each class.
     fn clerk(&mut self, today: Day, fee_year: i32) {
         let queue = self.export(today, &["exceptions", "--year", &fee_year.to_string()]);
+        let mut desk = Desk::open(&self.home());
         let mut done: BTreeMap<String, usize> = BTreeMap::new();
         for matter in queue.iter().filter(|matter| matter["state"] == "open") {
             let class = matter["class"].clone();
@@ -520,9 +524,9 @@ impl Player {
                 booked_on: self.booked_on(matter, verdict, amount, today),
             };
             let why_not = self.model.may_not(&decision, today);
-            let output = self.resolve(today, &matter["id"], &decision);
-            if output.status.success() != why_not.is_none() {
-                let words = format!("{today} {decision:?}: the rules say {why_not:?}, the product {}", said(&output));
+            let done = desk.resolve(today, &matter["id"], &decision);
+            if done.is_ok() != why_not.is_none() {
+                let words = format!("{today} {decision:?}: the rules say {why_not:?}, the product {done:?}");
                 self.model.faults.push(words);
                 return;
             }
@@ -530,8 +534,8 @@ impl Player {
                 // What may not be posted goes back, or is closed by what the bank says on the telephone.
                 let verdict = if amount > 0 { "refund" } else { "failed" };
                 decision = Decision { verdict, booked_on: None, ..decision };
-                let output = self.resolve(today, &matter["id"], &decision);
-                assert!(output.status.success(), "{today} {decision:?}: {}", said(&output));
+                let done = desk.resolve(today, &matter["id"], &decision);
+                assert!(done.is_ok(), "{today} {decision:?}: {done:?}");
             }
             self.model.happen(today, &Event::Decided(decision));
         }
@@ -549,14 +553,27 @@ impl Player {
             _ => None,
         }
     }
+}
 
-    fn resolve(&self, today: Day, id: &str, decision: &Decision) -> Output {
-        let mut args = vec!["resolve", id, "--as-class", decision.verdict, "--reason", "银行来电"];
-        let day = decision.booked_on.map(|day| day.to_string());
-        if let Some(day) = &day {
-            args.extend(["--booked-on", day]);
-        }
-        self.daikou(today, &args)
+/// `resolve` for a whole sitting: many decisions, one open store.
+struct Desk(Bureau);
+
+impl Desk {
+    fn open(home: &Path) -> Desk {
+        let config = daikou::config::load(&home.join("daikou.toml")).expect("a sound configuration");
+        Desk(Bureau::open(config).expect("a bureau"))
+    }
+
+    fn resolve(&mut self, today: Day, id: &str, decision: &Decision) -> Result<String, String> {
+        let date = |day: Day| jiff::civil::date(day.0 as i16, day.1 as i8, day.2 as i8);
+        let order = Order { at: date(today).at(0, 0, 0, 0), actor: "clerk".to_owned() };
+        let resolution = Resolution {
+            decision: daikou::pipeline::resolving::Decision::parse(decision.verdict).expect("a decision"),
+            booked_on: decision.booked_on.map(date),
+            amount: None,
+            reason: "银行来电".to_owned(),
+        };
+        resolve(&mut self.0, id.parse().unwrap(), &resolution, &order).map_err(|error| error.to_string())
     }
 }
 

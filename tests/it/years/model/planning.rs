@@ -45,7 +45,7 @@ impl Model {
         };
         let removed: Vec<(String, &'static str)> = rows
             .iter()
-            .filter(|((id, category), name)| {
+            .filter(|((id, category), (name, _))| {
                 let there = sound.iter().any(|row| row.id == *id && row.category == *category);
                 in_scope(category) && !there && !named(id, name)
             })
@@ -53,8 +53,9 @@ impl Model {
             .collect();
         let mut touched = BTreeSet::new();
         for row in &sound {
-            let old = rows.insert((row.id.clone(), row.category), row.name.clone());
-            if old.as_ref() != Some(&row.name) {
+            let of = (row.id.clone(), row.category);
+            if rows.get(&of).is_none_or(|(name, _)| *name != row.name) {
+                rows.insert(of, (row.name.clone(), today));
                 touched.insert(row.id.clone());
                 self.tell(&row.id, today, format!("on the {} list of {} {}: {}", list.year, list.payer, list.district, row.category));
             }
@@ -165,7 +166,10 @@ impl Model {
 
     pub(super) fn owe_ex_post(&mut self, key: &Key, subsidy: Subsidy, paid: Fen, booked_on: Day, today: Day) {
         self.tell(&key.0, today, format!("fee year {}: ex-post {subsidy:?}", key.1));
-        let claim = self.claim(key, &subsidy, "ex-post", booked_on.max(today));
+        // R15: by the later of payment date and list acceptance.
+        let list = self.lists.get(&(subsidy.payer, subsidy.district.clone(), key.1 - 1));
+        let accepted = list.and_then(|list| list.rows.get(&(key.0.clone(), subsidy.category))).map(|(_, day)| *day);
+        let claim = self.claim(key, &subsidy, "ex-post", accepted.map_or(booked_on, |day| booked_on.max(day)));
         self.ex_post.push((key.clone(), ExPost { subsidy, paid, claim, state: "due" }));
     }
 

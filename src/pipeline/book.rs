@@ -46,6 +46,8 @@ pub struct PlanBook {
     pub state: PlanState,
     /// Its versions, oldest first; never empty.
     pub versions: Vec<PlanVersion>,
+    /// The enrolment district that its newest version was made in.
+    pub enrolled: Option<Enrolled>,
     /// Its newest instruction.
     pub instruction: Option<InstructionBook>,
     /// How many instructions the bank has failed.

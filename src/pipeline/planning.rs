@@ -108,7 +108,12 @@ fn replan(
     if let Ok(terms) = terms {
         state = block_or_clear(dossier, plan, participant, &terms, mended, state, out);
     }
-    let version = changed.then(|| {
+    // R17: whoever moved pays the same, but is of another district from now on. What was asked may go on.
+    let moved = plan.enrolled.is_some_and(|district| district != participant.district);
+    if moved && !changed {
+        out.closer.extend(plan.live().map(|live| live.number));
+    }
+    let version = (changed || moved).then(|| {
         let number = plan.latest().number + 1;
         (PlanVersion { number, from: today, terms }, participant.district)
     });

@@ -499,9 +499,11 @@ fn ex_post(dossier: &Dossier, subsidy: crate::domain::policy::Subsidy, paid: Mon
     ExPost { participant: dossier.id, fee_year: dossier.fee_year, subsidy, paid, booked_on }
 }
 
+/// The version by which money of that day is posted: the one in force, else today's.
 fn in_force_version(dossier: &Dossier, day: Date) -> Option<u32> {
     let versions = dossier.versions();
-    in_force(versions, day).or(versions.last()).map(|version| version.number)
+    let that_day = in_force(versions, day).filter(|version| version.terms.is_ok());
+    that_day.or(versions.last()).map(|version| version.number)
 }
 
 fn push(matter: &Matter<'_>, posting: Posting, version: Option<u32>, resolution: &Resolution, out: &mut Changeset) {

@@ -5,7 +5,7 @@ use crate::domain::exception::Class;
 use crate::domain::ids::{AccountNumber, BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::instruction::InstructionState;
 use crate::domain::money::Money;
-use crate::domain::participant::{BankNumber, Participant, Recognition, Status};
+use crate::domain::participant::{BankNumber, DistrictCode, Participant, Recognition, Status};
 use crate::domain::plan::PlanVersion;
 use crate::domain::policy::{Refusal, Subsidy, Terms};
 use crate::domain::returns::Return;
@@ -363,11 +363,14 @@ fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMa
             None => None,
         };
         let paid = if state.is_paid() { paid(conn, key, fee_year, row.get(3)?)? } else { None };
-        let plan = PlanBook { state, versions: Vec::new(), instruction, attempts: row.get(2)?, paid, ex_post: None };
+        let attempts = row.get(2)?;
+        let plan =
+            PlanBook { state, versions: Vec::new(), enrolled: None, instruction, attempts, paid, ex_post: None };
         of(all, key, fee_year).plan = Some(plan);
     }
     let mut statement = conn.prepare_cached(&whom.narrow(
-        "SELECT participant, version, from_day, tier, government, payer, category, district, refusal, recognized
+        "SELECT participant, version, from_day, tier, government, payer, category, district, refusal, recognized,
+                enrolled
          FROM plan_version WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3",
         "participant",
     ))?;
@@ -376,6 +379,7 @@ fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMa
         let version = plan_version(row)?;
         if let Some(plan) = all.get_mut(&row.get(0)?).and_then(|dossier| dossier.plan.as_mut()) {
             plan.versions.push(version);
+            plan.enrolled = DistrictCode::parse(row.get_ref(10)?.as_str().unwrap_or_default());
         }
     }
     let mut statement = conn.prepare_cached(&whom.narrow(

@@ -22,3 +22,4 @@ mod running;
 mod sshd;
 mod tidy;
 mod upload;
+mod years;

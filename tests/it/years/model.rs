@@ -212,7 +212,9 @@ impl Model {
         match event {
             Event::Roster(rows) => rows.iter().for_each(|row| self.take_roster(row, today)),
             Event::List(list) => self.take_list(list, today),
-            Event::ApproveRemovals(payer, district, year) => self.approve_removals((payer, district.clone(), *year), today),
+            Event::ApproveRemovals(payer, district, year) => {
+                self.approve_removals((payer, district.clone(), *year), today)
+            }
             Event::Payments(rows) => rows.iter().for_each(|row| self.take_payment(row, today)),
             Event::Plan(year) => self.plan(*year, today),
             Event::Instruct(year, debit_on) => self.instruct(*year, *debit_on, today),

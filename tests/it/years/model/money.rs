@@ -41,7 +41,15 @@ impl Model {
         self.entry(&(String::new(), 0), event, pair, amount, booked_on, &Source::default());
     }
 
-    fn entry(&mut self, key: &Key, event: &'static str, pair: (&str, &str), amount: Fen, booked_on: Day, from: &Source) -> usize {
+    fn entry(
+        &mut self,
+        key: &Key,
+        event: &'static str,
+        pair: (&str, &str),
+        amount: Fen,
+        booked_on: Day,
+        from: &Source,
+    ) -> usize {
         let month = self.month_of(booked_on);
         self.tell(&key.0, booked_on, format!("fee year {}: {event} {} → {} {}", key.1, pair.0, pair.1, yuan(amount)));
         self.entries.push(Entry {
@@ -110,7 +118,15 @@ impl Model {
     }
 
     /// R10: money that may not be posted is booked to suspense; its exception holds it.
-    fn hold(&mut self, class: &'static str, key: &Key, instruction: Option<usize>, amount: Fen, booked_on: Day, from: &Source) {
+    fn hold(
+        &mut self,
+        class: &'static str,
+        key: &Key,
+        instruction: Option<usize>,
+        amount: Fen,
+        booked_on: Day,
+        from: &Source,
+    ) {
         self.entry(key, "suspense", ("collection", "suspense"), amount, booked_on, from);
         let booked_on = Some(booked_on);
         self.raise(Matter { class, key: key.clone(), instruction, amount, booked_on, open: true });
@@ -370,7 +386,9 @@ impl Model {
                 });
                 self.matters[place].open = false;
                 match awaited {
-                    Some(instruction) if verdict == "settled" => self.settle_awaited(&key, instruction, decision, today),
+                    Some(instruction) if verdict == "settled" => {
+                        self.settle_awaited(&key, instruction, decision, today)
+                    }
                     Some(instruction) => self.move_to(&key, instruction, State::Failed, ""),
                     None => {}
                 }
@@ -397,7 +415,9 @@ impl Model {
                 }
                 self.judge_return(&key, asked, &by_telephone(asked, decision.booked_on), today).err()
             }
-            ("reverse", false, _) if instruction.is_none_or(|asked| asked.state != State::Settled) => Some("not settled"),
+            ("reverse", false, _) if instruction.is_none_or(|asked| asked.state != State::Settled) => {
+                Some("not settled")
+            }
             _ => None,
         }
     }
@@ -484,9 +504,10 @@ impl Model {
     fn given_back(&mut self, key: &Key, place: usize) {
         self.matters[place].open = false;
         let Some(instruction) = self.matters[place].instruction else { return };
-        let more = self.open_of(key).into_iter().any(|other| {
-            self.matters[other].amount > 0 && self.matters[other].instruction == Some(instruction)
-        });
+        let more = self
+            .open_of(key)
+            .into_iter()
+            .any(|other| self.matters[other].amount > 0 && self.matters[other].instruction == Some(instruction));
         if !more && self.plans[key].instructions[instruction].state == State::Suspense {
             self.move_to(key, instruction, State::Refunded, "");
         }

@@ -329,6 +329,7 @@ mod tests {
         for figures in [&metrics.postings, &metrics.posted_fen, &metrics.instructions, &metrics.open_exceptions] {
             figures.set(["deemed"], 7);
         }
+        metrics.open_differences.set(["ours-only"], 2);
         for figures in [&metrics.batches, &metrics.alarms, &metrics.last_scan, &metrics.line_up, &metrics.line_contact]
         {
             figures.set(["departments/civil-affairs/500199/in"], 1_530_000_000);

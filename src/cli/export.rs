@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit,
-    /// statement, differences, voucher (with --month), accounts
+    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, claims,
+    /// transfers, files, audit, statement, differences, voucher (with --month), accounts
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
@@ -169,6 +169,8 @@ fn columns(what: What) -> &'static [Column] {
         What::Exceptions => EXCEPTIONS,
         What::Expost => EX_POST,
         What::Settlement => SETTLEMENT,
+        What::Claims => CLAIMS,
+        What::Transfers => TRANSFERS,
         What::Files => FILES,
         What::Audit => AUDIT,
         What::Statement => STATEMENT,
@@ -316,6 +318,36 @@ const SETTLEMENT: &[Column] = &[
     text("kind"),
     number("people"),
     amount("amount"),
+];
+
+const CLAIMS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("state"),
+    number("people"),
+    amount("deemed"),
+    amount("ex_post"),
+    amount("transferred"),
+    amount("open"),
+    amount("over"),
+    date("transfer_due"),
+    text("digest"),
+    date("approved_on"),
+    date("sent_on"),
+    date("cleared_on"),
+];
+
+const TRANSFERS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("reference"),
+    date("received_on"),
+    amount("amount"),
+    amount("cleared"),
+    amount("held"),
+    text("late"),
 ];
 
 const FILES: &[Column] = &[

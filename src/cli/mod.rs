@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod exceptions;
 pub mod explain;
 pub mod export;
+pub mod expost;
 pub mod facts;
 pub mod feed;
 pub mod ingest;
@@ -27,6 +28,7 @@ pub mod reconcile;
 pub mod resolve;
 pub mod run;
 pub mod send;
+pub mod settle;
 pub mod status;
 pub mod table;
 pub mod words;
@@ -87,6 +89,10 @@ enum Command {
     BankSim(bank_sim::BankSimArgs),
     /// Work with bank layouts: no store needed
     Layout(layout::LayoutArgs),
+    /// Tell each payer whom it owes an ex-post subsidy
+    Expost(expost::ExpostArgs),
+    /// Draft what each payer owes for a settlement year
+    Settle(settle::SettleArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),
     /// Hold instructions, returns, statement and ledger against each other
@@ -214,6 +220,8 @@ fn run(command: Command, context: &Context) -> Ran {
         #[cfg(feature = "bank-sim")]
         Command::BankSim(args) => bank_sim::run(&args),
         Command::Layout(args) => Ok(layout::run(&args, context)),
+        Command::Expost(args) => expost::run(&args, context),
+        Command::Settle(args) => settle::run(&args, context),
         Command::Close(args) => close::run(&args, context),
         Command::Reconcile(args) => reconcile::run(&args, context),
         Command::Correct(args) => correct::run(&args, context),

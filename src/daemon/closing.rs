@@ -125,14 +125,14 @@ fn standing(bureau: &Bureau, month: Month, despite: Option<&str>, order: &Order)
         if book::closed_months(tx)?.contains(&month) {
             blocks.push(format!("{month} 已经关账"));
         }
-        if let Some(earlier) = balance::open_before(tx, month)? {
-            blocks.push(format!("{earlier} 有记账而未关账，请先关闭"));
-        }
         let begun = balance::begun_files(tx)?;
         if begun > 0 {
             blocks.push(format!("有 {begun} 个文件处理到一半，请先处理完"));
         }
         let mut open = balance::open_of_month(tx, month)?;
+        if let Some(earlier) = balance::open_before(tx, month)? {
+            open.push(format!("{earlier} 有记账而未关账"));
+        }
         let found = corners(tx, config, today)?;
         let of_month = found.due().filter(|found| found.corner == Corner::Statement && found.touches(month));
         let (periods, money): (Vec<_>, Vec<_>) = of_month.partition(|found| found.differs == Differs::Period);

@@ -4,8 +4,10 @@ use crate::config::{Approval as Needs, Config};
 use crate::daemon::approvals::{Request, approve_command, ask, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::daemon::resolving::{matter_of, replan};
+use crate::daemon::settling;
 use crate::domain::calendar::{Date, parse_date};
 use crate::domain::ledger::Event;
+use crate::domain::plan::PlanState;
 use crate::pipeline::book::Changeset;
 use crate::pipeline::correcting::{Fault, Wrong, correct as right};
 use crate::pipeline::resolving::{Decision, Resolution, reverse};
@@ -55,6 +57,7 @@ pub fn correct(bureau: &mut Bureau, asked: &Asked, order: &Order) -> Step<String
             write(txn, config, &affair, &changes, order)
         })?;
         if applied == Applied::New {
+            settling::follow(bureau, order)?;
             return Ok(done(asked));
         }
     }
@@ -144,7 +147,8 @@ fn rehearse(config: &Config, conn: &Connection, asked: &Asked, today: Date) -> S
     let corrections = &affair.corrections;
     let wrong = Wrong { posting: &affair.posting, corrections, dossier, policy, tier, closed: &closed };
     let changes = right(&wrong, fault, &asked.reason, today).or_else(refuse)?;
-    if !changes.ex_post_withdrawn.is_empty() && exceptions::is_ex_post_paid(conn, dossier.id, dossier.fee_year)? {
+    let was_ex_post = dossier.plan.as_ref().is_some_and(|plan| plan.state == PlanState::ExPost);
+    if was_ex_post && exceptions::is_ex_post_paid(conn, dossier.id, dossier.fee_year)? {
         return refuse("事后补助已发放：请部门先追回并报送，再更正");
     }
     Ok((affair, changes))

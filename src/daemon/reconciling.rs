@@ -10,8 +10,9 @@ use crate::domain::instruction::BatchState;
 use crate::domain::money::Money;
 use crate::domain::participant::BankNumber;
 use crate::domain::reconciling::{Bundle, Corner, Difference, Differs, Patience, Sides, age_workdays, compare};
+use crate::domain::settlement::SettlementState;
 use crate::store::statements::{self, Moved};
-use crate::store::{batches, book};
+use crate::store::{batches, book, settlements};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,9 +104,27 @@ pub fn corners(conn: &Connection, config: &Config, today: Date) -> crate::store:
     Ok(Reconciled { in_use_since, found })
 }
 
-/// The fifth corner: the departments' money against their settlements. Transfers plug in here.
-fn with_settlements(_conn: &Connection, _config: &Config, _today: Date) -> crate::store::Result<Vec<Found>> {
-    Ok(Vec::new())
+/// The fifth corner: the departments' money against their settlements (R16).
+fn with_settlements(conn: &Connection, config: &Config, today: Date) -> crate::store::Result<Vec<Found>> {
+    let approved = settlements::all(conn)?.into_iter().filter(|one| {
+        matches!(one.state, SettlementState::Approved | SettlementState::Sent) && one.owed().is_positive()
+    });
+    Ok(approved
+        .map(|one| Found {
+            corner: Corner::Settlement,
+            differs: if one.cleared.is_positive() { Differs::Amount } else { Differs::OursOnly },
+            bank: String::new(),
+            on: one.transfer_due,
+            other_day: None,
+            batch: None,
+            reference: format!("{}/{} {}", one.head.payer.word(), one.head.district, one.head.year),
+            ours: one.cleared + one.owed(),
+            theirs: one.cleared,
+            age: age_workdays(&config.working_days, one.transfer_due, today),
+            is_due: today > one.transfer_due,
+            action: format!("清算尚欠 {} 元：催部门划款", one.owed()),
+        })
+        .collect())
 }
 
 /// Instructions against returns: what the bank has not answered in its time, and what it says otherwise than we hold.

@@ -4,6 +4,7 @@ use crate::config::Approval as Needs;
 use crate::config::Config;
 use crate::daemon::approvals::{Request, approve_command, ask, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::settling;
 use crate::domain::calendar::{Date, FeeYear, Month, parse_date};
 use crate::domain::exception::Class;
 use crate::domain::ids::IdNumber;
@@ -52,6 +53,7 @@ pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Or
             write(txn, config, &exception, &changes, resolution, order.today())
         })?;
         if applied == Applied::New {
+            settling::follow(bureau, order)?;
             return Ok(resolved(id, resolution.decision));
         }
     }
@@ -162,6 +164,7 @@ pub fn matter<'a>(config: &'a Config, exception: &'a StoredException, closed: &'
         instruction: exception.instruction.as_ref(),
         posting: exception.posting.as_ref(),
         corrections: &exception.corrections,
+        transfer: exception.transfer.as_ref(),
         policy: year.and_then(|year| config.policies.of(year)).map(|(policy, _)| policy),
         closed,
     }
@@ -177,6 +180,7 @@ pub fn matter_of<'a>(config: &'a Config, affair: &'a Affair, closed: &'a BTreeSe
         instruction: affair.instruction.as_ref(),
         posting: Some(&affair.posting),
         corrections: &affair.corrections,
+        transfer: None,
         policy: affair.fee_year.and_then(|year| config.policies.of(year)).map(|(policy, _)| policy),
         closed,
     }

@@ -7,7 +7,7 @@ use crate::daemon::courier::{Couriers, Standing};
 use crate::daemon::inboxes::{Inboxes, Look, Visit, inboxes};
 use crate::daemon::receipts::flush_outbox;
 use crate::daemon::working::{Working, until_the_next};
-use crate::daemon::{Setup, Wake, feeding, intake, ready, standing};
+use crate::daemon::{Setup, Wake, feeding, intake, ready, settling, standing};
 use crate::domain::calendar::Date;
 use crate::store::chain;
 use crate::telemetry::Metrics;
@@ -116,6 +116,7 @@ impl Rounds {
             self.work(&order)?;
             self.feed(&order)?;
         }
+        settling::note_sent(&mut self.bureau, &order)?;
         self.show(&order)?;
         Ok(visit)
     }

@@ -77,11 +77,21 @@ pub enum Class {
     Corrected,
     /// The business system acknowledged a file of postings that is not ours.
     FeedAck,
+    /// R16: a payer's money without an approved settlement.
+    TransferUnsettled,
+    /// R16: more than the settlement still owed.
+    TransferOver,
+    /// R16: money for ex-post subsidies, which go to the people themselves.
+    TransferExPost,
+    /// R14: the payer says that it paid another amount than was due.
+    ExPostAmount,
+    /// R14: the own money went back after the ex-post subsidy was paid.
+    ExPostPaid,
 }
 
 impl Class {
     /// Every class with its word and what it says to clerks.
-    pub const ALL: [(Class, &str, &str); 37] = [
+    pub const ALL: [(Class, &str, &str); 42] = [
         (Class::Tier, "tier", "缴费档次不在可选范围"),
         (Class::Age, "age", "已满60周岁"),
         (Class::Status, "status", "参保状态不正常"),
@@ -119,6 +129,11 @@ impl Class {
         (Class::UnknownDebit, "unknown-debit", "对账单出款不明"),
         (Class::Corrected, "corrected", "更正后待处理的个人缴费"),
         (Class::FeedAck, "feed-ack", "记账推送回执不符"),
+        (Class::TransferUnsettled, "transfer-unsettled", "划款没有已批准的清算"),
+        (Class::TransferOver, "transfer-over", "划款多于清算尚欠"),
+        (Class::TransferExPost, "transfer-expost", "事后补助款划入征缴户"),
+        (Class::ExPostAmount, "expost-amount", "事后补助发放金额不符"),
+        (Class::ExPostPaid, "reversed-after-payout", "事后补助发放后个人缴费被冲正"),
     ];
 
     /// The word used in tables, exports and messages.

@@ -15,3 +15,4 @@ pub mod policy;
 pub mod postings;
 pub mod reconciling;
 pub mod returns;
+pub mod settlement;

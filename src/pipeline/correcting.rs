@@ -10,7 +10,7 @@ use crate::domain::policy::{Circumstances, Policy, Refusal, Terms, YearTerms};
 use crate::domain::postings::{self, Deemed};
 use crate::pipeline::book::{Changeset, Concerns, Dossier, ExPost, NewException, NewPosting, PlanBook, PlanChange};
 use crate::pipeline::post::booked;
-use crate::pipeline::resolving::{No, Righted};
+use crate::pipeline::resolving::{No, Righted, withdraw_ex_post};
 use std::collections::BTreeSet;
 
 /// What was wrong.
@@ -194,9 +194,6 @@ fn follow(
 ) -> Result<(), No> {
     let illegal = |error: crate::domain::plan::IllegalTransition| error.message_zh();
     let dossier = wrong.dossier;
-    if plan.state == PlanState::ExPost {
-        out.ex_post_withdrawn.push((dossier.id, dossier.fee_year));
-    }
     let mut state = plan.state.after(PlanEvent::Reversed).map_err(illegal)?;
     state = match (right.terms, right.is_paid) {
         (Err(_), _) => state.after(PlanEvent::Removed),
@@ -209,8 +206,9 @@ fn follow(
     if let (true, Ok(Terms { subsidy: Some(subsidy), .. })) = (right.is_ex_post, right.terms) {
         let booked_on = wrong.posting.booked_on;
         let (participant, fee_year, paid) = (dossier.id, dossier.fee_year, wrong.tier);
-        out.ex_post.push(ExPost { participant, fee_year, subsidy, paid, booked_on, due_on: today.max(booked_on) });
-        out.ex_post_withdrawn.clear();
+        out.ex_post.push(ExPost { participant, fee_year, subsidy, paid, booked_on });
+    } else if plan.state == PlanState::ExPost {
+        withdraw_ex_post(dossier, out);
     }
     let enrolled = dossier.participant.as_ref().map(|person| person.district).ok_or("此人不在参保人员表上")?;
     let version = PlanVersion { number, from: today, terms: right.terms };

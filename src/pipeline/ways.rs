@@ -35,7 +35,6 @@ fn safe(class: Class, holds_money: bool) -> &'static [Decision] {
             &[Refund]
         }
         UnknownMoney if holds_money => &[Refund, Reverse],
-        UnknownDebit | FeedAck => &[Settled],
         EchoDiffers | FailureWithMoney if holds_money => &[Settled, Refund, Reverse],
         _ if holds_money => &[Settled, Refund],
         Tier | NoAccount | UnknownBank | Unsendable => &[],

@@ -6,10 +6,10 @@ use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::ledger::{Entry, Event, Posting, PostingKey};
 use crate::domain::money::Money;
 use crate::pipeline::book::Dossier;
-use crate::pipeline::resolving::{InstructionMatter, Righted};
+use crate::pipeline::resolving::{InstructionMatter, Righted, TransferMatter};
 use crate::store::chain::Txn;
 use crate::store::words::{self, Accounts};
-use crate::store::{Result, book, date};
+use crate::store::{Result, book, date, transfers};
 use rusqlite::{Connection, OptionalExtension};
 
 /// A stored exception.
@@ -37,6 +37,8 @@ pub struct StoredException {
     pub corrections: Vec<Righted>,
     /// The person and plan, where known.
     pub dossier: Option<Dossier>,
+    /// The payer's money that it holds, where it is that.
+    pub transfer: Option<TransferMatter>,
 }
 
 /// A posting with all that a decision on it needs, whether an exception speaks of it or not.
@@ -170,6 +172,7 @@ pub fn read(conn: &Connection, id: i64) -> Result<Option<StoredException>> {
         })
         .optional()?;
     let Some((class, resolved, participant, fee_year, instruction, amount, posting)) = row else { return Ok(None) };
+    let transfer = posting.map(|id| transfers::matter(conn, id)).transpose()?.flatten();
     let matter = instruction.map(|id| instruction_matter(conn, id)).transpose()?.flatten();
     let posting = match (posting, instruction) {
         (Some(id), _) => Some(id),
@@ -193,6 +196,7 @@ pub fn read(conn: &Connection, id: i64) -> Result<Option<StoredException>> {
         posting: posting.map(|id| self::posting(conn, id)).transpose()?.flatten(),
         corrections,
         dossier,
+        transfer,
     }))
 }
 

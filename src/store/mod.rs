@@ -21,12 +21,15 @@ pub mod lines;
 pub mod outgoing;
 pub mod overview;
 mod pack;
+pub mod payouts;
+pub mod settlements;
 pub mod statements;
 pub mod summary;
+pub mod transfers;
 pub mod windows;
 mod words;
 
-pub use apply::{Applied, EX_POST_STATES};
+pub use apply::Applied;
 pub use batches::{NewBatch, NewInstruction, ZeroRow};
 pub use chain::{Act, Txn};
 pub use files::{Arrived, FileState, ListVersion};

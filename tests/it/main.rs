@@ -23,3 +23,4 @@ mod running;
 mod sshd;
 mod tidy;
 mod upload;
+mod years;

@@ -57,11 +57,13 @@ pub enum Column {
     FeedNumber,
     /// 文件摘要, SHA-256.
     Sha256,
+    /// 发放结果.
+    Outcome,
 }
 
 impl Column {
     /// Every column with its English name, its Chinese name, and other names that staff write.
-    pub const ALL: [(Column, &str, &str, &[&str]); 27] = [
+    pub const ALL: [(Column, &str, &str, &[&str]); 28] = [
         (
             Column::IdNumber,
             "id_number",
@@ -94,6 +96,7 @@ impl Column {
         (Column::ReceivedOn, "received_on", "到款日期", &["收款日期"]),
         (Column::FeedNumber, "number", "文件序号", &["序号"]),
         (Column::Sha256, "sha256", "文件摘要", &[]),
+        (Column::Outcome, "state", "发放结果", &["发放状态", "发放情况"]),
     ];
 
     /// The English name.
@@ -198,6 +201,7 @@ impl TableKind {
         match self {
             TableKind::Participants => &[AccountName, Status, StatusSince, Town, Village, PersonNumber],
             TableKind::List => &[AsOf],
+            TableKind::ExpostPaid => &[Outcome, Name, District, Category, Payer],
             _ => &[],
         }
     }

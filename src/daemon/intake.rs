@@ -100,6 +100,7 @@ impl Taking<'_> {
     /// Before anything is written: nothing follows from a copy that is not on disk.
     fn before_writing(&mut self) -> Step<()> {
         self.copy.land()?;
+        failpoint!("take.decided");
         self.bureau.pulse.go_on()
     }
 
@@ -116,13 +117,21 @@ impl Taking<'_> {
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let book = changes.book_version;
         let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
-        let applied = self.bureau.store.apply(&act, book, |txn| {
+        let is_apart = mutant!("file-row-apart");
+        if is_apart
+            && self.bureau.store.apply(&act, book, |txn| txn.write(changes, None, order.today()))? == Applied::Stale
+        {
+            return Ok(Applied::Stale);
+        }
+        let applied = self.bureau.store.apply(&act, book + u64::from(is_apart), |txn| {
             let file = match number {
                 Some(file) => file,
                 None => txn.arrive(arrived, FileState::Claimed)?,
             };
             number = Some(file);
-            txn.write(changes, Some(file), order.today())?;
+            if !is_apart {
+                txn.write(changes, Some(file), order.today())?;
+            }
             also(txn, file)?;
             match ended {
                 Some(ended) => finish(txn, config, arrived, sender, file, ended),
@@ -247,6 +256,8 @@ pub struct Spool<'a> {
     pub control: Option<Control>,
     /// The layout wants a control file and there is none, or the other way round.
     pub is_half: bool,
+    /// It is the control file of a data file that took effect with it: a death came between the removal of the two.
+    pub was_booked: bool,
 }
 
 /// Takes one file that lies in the spool. `kind` holds it to one kind of table. `None`: it is not whole, and is left.
@@ -257,7 +268,7 @@ pub fn take(
     patience: Patience,
     order: &Order,
 ) -> Step<Option<Receipt>> {
-    let Spool { mut copy, digest, name, from, control, is_half } = spool;
+    let Spool { mut copy, digest, name, from, control, is_half, was_booked } = spool;
     let shown = crate::transport::escaped(name);
     let (sha256, size) = (copy.sha256(), copy.size());
     let given = Given { name: shown.clone(), from: from.clone(), sha256, size, control };
@@ -276,7 +287,11 @@ pub fn take(
     let before = known.is_some_and(|(_, state)| state == FileState::Processed);
     let arrived = Arrived { name: shown, kind: kind.to_owned(), sender, on: order.today(), sha256, size, archived };
     let mut taking = Taking { bureau, arrived, sender: from.clone(), number: claimed, copy, digest };
-    let ended = if is_half { Ended::Incomplete } else { decide(&mut taking, &given, table, before, order)? };
+    let ended = match (was_booked, is_half) {
+        (true, _) => Ended::Duplicate,
+        (_, true) => Ended::Incomplete,
+        _ => decide(&mut taking, &given, table, before, order)?,
+    };
     if matches!(ended, Ended::Incomplete) && patience == Patience::Left {
         taking.copy.discard()?;
         return Ok(None);
@@ -285,7 +300,9 @@ pub fn take(
         taking.write(order, |_, _| Ok(ended.clone()))?;
     }
     let receipt = receipt(&taking.arrived, &from, taking.number(), &ended);
+    failpoint!("keep.begun");
     keep(&taking.bureau.config.state, taking.copy.land()?, order, name, receipt.state)?;
+    failpoint!("keep.done");
     flush_outbox(bureau)?;
     Ok(Some(receipt))
 }

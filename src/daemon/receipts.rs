@@ -202,11 +202,16 @@ pub fn flush_outbox(bureau: &mut Bureau) -> Step<usize> {
             doing: "make the folder",
             source,
         })?;
+        failpoint!("receipt.begun");
         match publish(&folder, OsStr::new(name), bytes) {
             // The first receipt of these bytes stands: a repeat says nothing new.
-            Ok(_) | Err(Error::Taken { .. }) => bureau.store.published(*id)?,
+            Ok(_) | Err(Error::Taken { .. }) => {}
             Err(error) => return Err(error.into()),
         }
+        failpoint!("receipt.published");
+        bureau.store.published(*id)?;
+        failpoint!("receipt.noted");
     }
+    failpoint!("receipt.all");
     Ok(waiting.len())
 }

@@ -88,6 +88,14 @@ pub fn known(conn: &Connection, sender: &str, kind: &str, sha256: &[u8; 32]) -> 
     Ok(found.optional()?.map(|(id, state)| (id, FileState::ALL[usize::from(state)].0)))
 }
 
+/// Where the files of this name from this sender that took effect are kept, below the archive.
+pub fn kept_of(conn: &Connection, sender: &str, name: &str) -> Result<Vec<String>> {
+    let mut statement =
+        conn.prepare_cached("SELECT archived FROM file WHERE name = ?1 AND sender = ?2 AND state = 2")?;
+    let rows = statement.query_map((name, sender), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How the newest file of these bytes ended, and where its bytes are kept.
 pub fn ended(conn: &Connection, sha256: &[u8; 32]) -> Result<Option<(FileState, String)>> {
     let mut statement = conn.prepare_cached(

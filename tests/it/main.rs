@@ -6,6 +6,8 @@ mod bank_files;
 mod bank_sim;
 mod bureau;
 mod check;
+mod corruption;
+mod crash;
 mod defects;
 #[cfg(feature = "bank-sim")]
 mod delivery;

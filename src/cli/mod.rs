@@ -18,6 +18,7 @@ pub mod ingest;
 pub mod init;
 pub mod instruct;
 pub mod layout;
+pub mod lists;
 pub mod out;
 pub mod paper;
 pub mod plan;
@@ -84,6 +85,8 @@ enum Command {
     BankSim(bank_sim::BankSimArgs),
     /// Work with bank layouts: no store needed
     Layout(layout::LayoutArgs),
+    /// What lists change: change lists, the difference of a version, lists for mobilisation
+    Lists(lists::ListsArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),
     /// Decide on an exception
@@ -205,6 +208,7 @@ fn run(command: Command, context: &Context) -> Ran {
         #[cfg(feature = "bank-sim")]
         Command::BankSim(args) => bank_sim::run(&args),
         Command::Layout(args) => Ok(layout::run(&args, context)),
+        Command::Lists(args) => lists::run(&args, context),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
         Command::Status => status::run(context),

@@ -13,10 +13,12 @@
 
 pub mod book;
 pub mod decode;
+pub mod difference;
 pub mod emit;
 pub mod intake;
 pub mod lists;
 pub mod matching;
+pub mod mobilise;
 pub mod planning;
 pub mod post;
 pub mod resolving;

@@ -18,6 +18,7 @@ pub mod figures;
 pub mod files;
 pub mod lines;
 pub mod overview;
+pub mod recognised;
 pub mod summary;
 pub mod windows;
 mod words;

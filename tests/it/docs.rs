@@ -14,6 +14,7 @@ fn every_key_of_the_configuration_is_documented() {
         ("## `[schedule]`", "RawSchedule", &raw),
         ("## `[[district]]`", "RawDistrict", &raw),
         ("## `[[expected_list]]`", "RawExpectedList", &raw),
+        ("## `[papers]`", "RawPapers", &raw),
         ("## `[[bank]]`", "RawBank", &raw),
         ("### `[bank.sftp]`", "RawSftp", &text("src/config/sftp.rs")),
         ("## `[approvals]`", "Approvals", &text("src/config/mod.rs")),

@@ -80,11 +80,14 @@ CREATE TABLE recognition_change (           -- identity history: never changed, 
     payer       INTEGER NOT NULL,
     district    TEXT    NOT NULL,
     category    INTEGER NOT NULL,
-    added       INTEGER NOT NULL,           -- 1 added, 0 dropped
+    name        TEXT    NOT NULL,           -- as the list wrote it
+    added       INTEGER NOT NULL,           -- 1 added, or named otherwise; 0 dropped
     on_day      INTEGER NOT NULL,
     file        INTEGER NOT NULL,
     PRIMARY KEY (participant, seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX recognition_change_file ON recognition_change (file);
 
 CREATE TABLE plan (                         -- a waiting plan whose instruction is settled is received: see plan_now
     participant INTEGER NOT NULL,

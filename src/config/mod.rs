@@ -209,6 +209,25 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
+/// Reads a policy that is not in force: the policies as they would be with its fee years in the place of ours. All
+/// problems at once.
+pub fn with_policy(config: &Config, path: &Path) -> Result<(Policies, Vec<i16>), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let source = read_file(path, &mut problems);
+    let candidates = policy::load(source.as_slice(), &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let years: Vec<i16> = candidates.0.iter().flat_map(|policy| &policy.years).map(|year| year.fee_year).collect();
+    let mut policies = config.policies.clone();
+    for policy in &mut policies.0 {
+        policy.years.retain(|year| !years.contains(&year.fee_year));
+    }
+    policies.0.retain(|policy| !policy.years.is_empty());
+    policies.0.extend(candidates.0);
+    Ok((policies, years))
+}
+
 fn load_or_note(path: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
     let source = read_file(path, problems)?;
     let root = path.parent().map(Path::to_path_buf).unwrap_or_default();

@@ -2,16 +2,15 @@
 
 use crate::config::{Config, ListSource};
 use crate::daemon::bureau::Step;
+use crate::daemon::papers;
 use crate::daemon::receipts::Sender;
 use crate::domain::calendar::Date;
 use crate::domain::participant::{DistrictCode, Payer};
 use crate::format::cell::Kind;
 use crate::format::paper::{Cell, Column, Paper};
 use crate::pipeline::mobilise::{Reach, Recognised, reach};
-use crate::store::{Error, ListVersion, Result, Txn, recognised};
-use crate::transport::hex;
+use crate::store::{ListVersion, Result, Txn, recognised};
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 
 /// Who gets what is about the people of a payer and district: who brought the list.
 pub fn addressee(config: &Config, payer: Payer, district: DistrictCode) -> Sender {
@@ -111,8 +110,7 @@ pub fn post(txn: &Txn<'_>, config: &Config, scope: &ListVersion, today: Date) ->
     publish(txn, config, (scope.payer, scope.district, scope.year), &theirs, today).map(|_| ())
 }
 
-/// Puts one paper into the outbox; nothing where there is nobody on it. Its name holds its digest: the same list of the
-/// same day is one file.
+/// Puts one paper into the outbox; nothing where there is nobody on it.
 pub fn publish(
     txn: &Txn<'_>,
     config: &Config,
@@ -124,13 +122,9 @@ pub fn publish(
         return Ok(None);
     }
     let (payer, district, year) = scope;
-    let bytes = paper(config, scope, rows, today).xlsx().map_err(|error| Error::Broken(error.to_string()))?;
-    let digest = hex(&Sha256::digest(&bytes));
     let folder = format!("{}/out", addressee(config, payer, district).folder());
-    let name =
-        format!("mobilise-{}-{district}-{year}-{}.{}.xlsx", payer.word(), today.strftime("%Y%m%d"), &digest[..8]);
-    txn.post_out(&folder, &name, &bytes)?;
-    Ok(Some(format!("{folder}/{name}")))
+    let stem = format!("mobilise-{}-{district}-{year}", payer.word());
+    papers::post(txn, &folder, &stem, &[&paper(config, scope, rows, today)]).map(Some)
 }
 
 /// Publishes the lists of every payer and district of a recognition year. Gives the paths below `drops/`.

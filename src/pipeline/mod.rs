@@ -12,6 +12,7 @@
 //! Pure: the same book and the same file give the same changeset. What was decided is written once, by `store.apply`.
 
 pub mod book;
+pub mod comparison;
 pub mod decode;
 pub mod difference;
 pub mod emit;

@@ -7,6 +7,7 @@ pub mod balance;
 pub mod batches;
 pub mod book;
 pub mod chain;
+pub mod comparisons;
 pub mod deliveries;
 pub mod exceptions;
 pub mod explain;

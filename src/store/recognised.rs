@@ -2,6 +2,7 @@
 //! comparisons, never for a decision about money.
 
 use crate::domain::calendar::{Date, FeeYear};
+use crate::domain::exception::Class;
 use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
 use crate::domain::participant::{Category, DistrictCode, Payer, Status};
@@ -159,19 +160,23 @@ pub struct Owing {
     pub own: Money,
     /// Whether a recognition pays a part.
     pub category: Option<Category>,
-    /// How often a bank was asked.
-    pub attempts: i64,
+    /// Attempts that failed.
+    pub failures: i64,
     /// How the last attempt ended.
     pub outcome: Option<Outcome>,
     /// State of the plan.
     pub state: PlanState,
+    /// The newest open exception.
+    pub class: Option<Class>,
 }
 
 /// Plans of a fee year with an own part that nobody has received yet.
 pub fn owing(conn: &Connection, fee_year: FeeYear) -> Result<Vec<Owing>> {
     let mut statement = conn.prepare_cached(
         "SELECT n.participant, p.name, p.district, p.town, p.village, coalesce(p.account, ''), v.tier - v.government,
-                v.category, n.attempts, s.outcome, n.state
+                v.category, n.attempts, s.outcome, n.state,
+                (SELECT x.class FROM exception x WHERE x.participant = n.participant AND x.fee_year = n.fee_year
+                 AND x.resolved = 0 ORDER BY x.id DESC LIMIT 1)
          FROM plan_now n
          JOIN participant p ON p.id = n.participant
          JOIN plan_version v ON v.participant = n.participant AND v.fee_year = n.fee_year AND v.version = n.version
@@ -190,9 +195,10 @@ pub fn owing(conn: &Connection, fee_year: FeeYear) -> Result<Vec<Owing>> {
             account: row.get(5)?,
             own: Money::from_fen(row.get(6)?),
             category: row.get::<_, Option<i64>>(7)?.map(words::category),
-            attempts: row.get(8)?,
+            failures: row.get(8)?,
             outcome: row.get::<_, Option<i64>>(9)?.map(words::outcome),
             state: words::plan_state(row.get(10)?),
+            class: row.get::<_, Option<String>>(11)?.and_then(|class| Class::parse(&class)),
         });
     }
     Ok(found)

@@ -208,7 +208,7 @@ impl<'a> Bureau<'a> {
                 Err(_) if step.exit == Some(Exit::Any) => return Ok(()),
                 args => args?,
             },
-            "run" => step.words.clone(),
+            "run" => self.of_case(step),
             "expect" => return self.compare(step.word(0)?, &csv_text(step), &step.date),
             "shows" => return self.shows(step),
             "published" => return self.published(step),
@@ -219,9 +219,16 @@ impl<'a> Bureau<'a> {
         judge(step, &output)
     }
 
+    /// The words of a step; `CASE/` is the folder of the case.
+    fn of_case(&self, step: &Step) -> Vec<String> {
+        let folder = format!("{}/", self.case.folder.display());
+        step.words.iter().map(|word| word.replace("CASE/", &folder)).collect()
+    }
+
     /// A command's CSV against the rows below the step.
     fn shows(&self, step: &Step) -> Result<(), String> {
-        let words: Vec<&str> = step.words.iter().map(String::as_str).collect();
+        let words = self.of_case(step);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let output = self.daikou(&step.date, step.actor.as_deref(), &words)?;
         if !step.exit().accepts(output.status.code()) {
             return Err(format!("expected {:?}, found {}", step.exit(), said(&output)));

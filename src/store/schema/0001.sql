@@ -303,6 +303,29 @@ CREATE TABLE outbox (                       -- decided, not yet done: receipts
     bytes  BLOB    NOT NULL
 ) STRICT;
 
+CREATE TABLE comparison (                   -- R19: what the next comparison is held against
+    id      INTEGER PRIMARY KEY,
+    year    INTEGER NOT NULL,               -- recognition year
+    month   INTEGER NOT NULL,
+    made_on INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE comparison_row (               -- one difference about one person
+    comparison  INTEGER NOT NULL,
+    district    TEXT    NOT NULL,           -- that recognised
+    class       INTEGER NOT NULL,
+    participant INTEGER NOT NULL,
+    PRIMARY KEY (comparison, district, class, participant)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE comparison_count (             -- how many stood where
+    comparison INTEGER NOT NULL,
+    district   TEXT    NOT NULL,
+    what       TEXT    NOT NULL,            -- enrolled, normal, a payer's word
+    people     INTEGER NOT NULL,
+    PRIMARY KEY (comparison, district, what)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE delivery (                     -- how far each file of a batch may have come: recorded before the act
     batch    INTEGER NOT NULL,
     part     INTEGER NOT NULL,              -- 0 the data file, 1 its control file

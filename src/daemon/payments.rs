@@ -166,6 +166,6 @@ impl Payment<'_> {
             line: Some(self.line),
             content: self.content.clone(),
         };
-        out.postings.push(NewPosting { posting, concerns: Some(concerns) });
+        out.postings.push(NewPosting { posting, concerns: Some(Box::new(concerns)) });
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::instruction::{BatchEvent, BatchState, InstructionState};
 use crate::domain::ledger::{Account, Posting};
 use crate::domain::money::Money;
-use crate::domain::participant::{BankNumber, Participant, Recognition};
+use crate::domain::participant::{BankNumber, DistrictCode, Participant, Recognition};
 use crate::domain::plan::{PlanState, PlanVersion};
 use crate::domain::policy::{Circumstances, Subsidy};
 use crate::domain::returns::{Outcome, Return};
@@ -45,6 +45,8 @@ pub struct PlanBook {
     pub state: PlanState,
     /// Its versions, oldest first; never empty.
     pub versions: Vec<PlanVersion>,
+    /// Enrolment district of its newest version.
+    pub enrolled: Option<DistrictCode>,
     /// Its newest instruction.
     pub instruction: Option<InstructionBook>,
     /// How many instructions the bank has failed.
@@ -151,6 +153,15 @@ pub struct BatchBook {
     pub close_ups: HashMap<u32, CloseUp>,
     /// Months that are closed (R11).
     pub closed: BTreeSet<Month>,
+}
+
+impl BatchBook {
+    /// This book beside which another stretch of the same batch, decided on version `before`, was written. It holds where
+    /// nothing else was written since it was read: stretches share no instruction, and a batch no participant (R12).
+    pub fn after(self, before: u64) -> Option<BatchBook> {
+        let is_newest = self.version == before || self.version == before + 1;
+        is_newest.then_some(BatchBook { version: before + 1, ..self })
+    }
 }
 
 /// A batch as stored.
@@ -268,7 +279,7 @@ pub struct NewPosting {
     /// The posting.
     pub posting: Posting,
     /// More than the instruction number says; `None` for the plain posting of a return.
-    pub concerns: Option<Concerns>,
+    pub concerns: Option<Box<Concerns>>,
 }
 
 /// What a posting concerns, beyond what its key says.

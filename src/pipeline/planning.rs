@@ -108,7 +108,13 @@ fn replan(
     if let Ok(terms) = terms {
         state = block_or_clear(dossier, plan, participant, &terms, mended, state, out);
     }
-    let version = changed.then(|| {
+    // R17: districts stay as at posting, so a move before it is a version of its own. The bytes at the bank are the same:
+    // nothing is withdrawn, its answer is looked at closely.
+    let moved = !changed && terms.is_ok() && plan.enrolled.is_some_and(|district| district != participant.district);
+    if let (true, Some(live)) = (moved, plan.live()) {
+        out.closer.push(live.number);
+    }
+    let version = (changed || moved).then(|| {
         let number = plan.latest().number + 1;
         (PlanVersion { number, from: today, terms }, participant.district)
     });

@@ -231,7 +231,8 @@ const PLANS: &str = "
         FROM posting_key k JOIN posting p ON p.id = k.posting
         WHERE p.event IN (0, 1, 3) AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
         GROUP BY k.participant, k.fee_year)
-    SELECT n.participant, r.name, w.enrolled, n.fee_year, v.tier, v.government, v.payer, v.category, n.state
+    SELECT n.participant, r.name, CASE WHEN n.state IN (5, 6) THEN coalesce(v.enrolled, w.enrolled) ELSE w.enrolled END,
+           n.fee_year, v.tier, v.government, v.payer, v.category, n.state
     FROM plan_now n
     JOIN plan_version w ON w.participant = n.participant AND w.fee_year = n.fee_year AND w.version = n.version
     LEFT JOIN posted p ON p.participant = n.participant AND p.fee_year = n.fee_year

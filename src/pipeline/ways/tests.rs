@@ -130,7 +130,7 @@ fn dossier(class: Class, held: i64, state: PlanState) -> Dossier {
         ever_listed: false,
         confirmed_names: Vec::new(),
         confirmed_holders: Vec::new(),
-        plan: Some(PlanBook { state, versions, instruction: None, attempts: 0, paid: None }),
+        plan: Some(PlanBook { state, versions, enrolled: None, instruction: None, attempts: 0, paid: None }),
         open: vec![OpenException { id: 7, class, amount, booked_on: None, instruction: Some(number) }],
     }
 }

@@ -10,7 +10,7 @@ use crate::format::paper::{Cell, Column, Paper};
 use crate::pipeline::comparison::{Difference, Differs, compare};
 use crate::pipeline::mobilise::Recognised;
 use crate::store::comparisons::{Snapshot, before, counts, of_month};
-use crate::store::recognised;
+use crate::store::{files, recognised};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A comparison with what it is held against.
@@ -34,6 +34,25 @@ pub fn run(bureau: &mut Bureau, recognized_year: i16, order: &Order) -> Step<Com
     Ok(found)
 }
 
+/// R19: the first planning of a month compares, where there is something to compare, and puts it into `bureau/out`.
+pub fn monthly(bureau: &mut Bureau, order: &Order) -> Step<Vec<String>> {
+    let year = order.today().year() - 1;
+    let conn = bureau.store.connection();
+    let has_lists = !files::accepted_lists(conn, year)?.is_empty();
+    let is_made = of_month(conn, year, Month::of(order.today()))?.made_on.is_some();
+    if !has_lists || is_made || bureau.config.policies.of(fee_year_of(bureau, year)).is_none() {
+        return Ok(Vec::new());
+    }
+    let found = run(bureau, year, order)?;
+    publish(bureau, &found, order)
+}
+
+/// The fee year for which lists of a recognition year count.
+fn fee_year_of(bureau: &Bureau, recognized_year: i16) -> i16 {
+    let newest = bureau.config.policies.newest();
+    recognized_year + newest.and_then(|policy| policy.categories.first()).map_or(1, |terms| terms.lag)
+}
+
 impl Snapshot {
     fn same_as(&self, other: &Snapshot) -> bool {
         self.made_on.is_some() && self.differences == other.differences && self.counts == other.counts
@@ -41,8 +60,7 @@ impl Snapshot {
 }
 
 fn look(bureau: &Bureau, recognized_year: i16, today: Date) -> Step<Comparison> {
-    let lag = bureau.config.policies.newest().and_then(|policy| policy.categories.first()).map_or(1, |terms| terms.lag);
-    let fee_year = recognized_year + lag;
+    let fee_year = fee_year_of(bureau, recognized_year);
     let Some((policy, year)) = bureau.config.policies.of(fee_year) else { return no_policy(fee_year) };
     let conn = bureau.store.connection();
     let people = recognised::everybody(conn, recognized_year, fee_year, None)?;

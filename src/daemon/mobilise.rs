@@ -105,6 +105,10 @@ fn cells(config: &Config, kind: Reach, person: &Recognised) -> Vec<Cell> {
 
 /// Puts the list of a scope into the outbox for who brought its list, in the transaction of the list itself.
 pub fn post(txn: &Txn<'_>, config: &Config, scope: &ListVersion, today: Date) -> Result<()> {
+    // Before the first roster nobody is enrolled, which says nothing of anybody.
+    if !recognised::has_roster(txn.connection())? {
+        return Ok(());
+    }
     let theirs = unreached(txn.connection(), config, scope.year, Some((scope.payer, scope.district)), today)?;
     let theirs: Vec<&(Reach, Recognised)> = theirs.iter().collect();
     publish(txn, config, (scope.payer, scope.district, scope.year), &theirs, today).map(|_| ())

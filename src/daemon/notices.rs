@@ -15,11 +15,16 @@ use crate::store::recognised::Owing;
 
 /// One paper for each district, towns in it on pages of their own.
 pub fn papers(config: &Config, year: &YearTerms, mut owing: Vec<Owing>, today: Date) -> Vec<(DistrictCode, Paper)> {
+    sort(&mut owing);
+    let districts = owing.chunk_by(|a, b| a.district == b.district);
+    districts.map(|rows| (rows[0].district, paper(config, year, rows, today))).collect()
+}
+
+/// 乡镇, 村, 姓名, in the order of the GBK code.
+fn sort(owing: &mut [Owing]) {
     owing.sort_by_cached_key(|row| {
         (row.district, gbk_key(&row.town), gbk_key(&row.village), gbk_key(&row.name), row.id)
     });
-    let districts = owing.chunk_by(|a, b| a.district == b.district);
-    districts.map(|rows| (rows[0].district, paper(config, year, rows, today))).collect()
 }
 
 /// A notice of one district's rows, sorted.
@@ -119,4 +124,41 @@ fn after(outcome: Outcome) -> &'static str {
 
 fn chinese(date: Date) -> String {
     format!("{}年{}月{}日", date.year(), date.month(), date.day())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::IdNumber;
+    use crate::domain::money::Money;
+
+    fn row(key: i64, town: &str, village: &str, name: &str) -> Owing {
+        Owing {
+            id: IdNumber::from_key(key),
+            name: name.to_owned(),
+            district: DistrictCode::parse("500199").unwrap(),
+            town: town.to_owned(),
+            village: village.to_owned(),
+            account: "9999000000000000001".to_owned(),
+            own: Money::from_fen(3_000),
+            category: None,
+            failures: 0,
+            outcome: None,
+            state: PlanState::Planned,
+            class: None,
+        }
+    }
+
+    #[test]
+    fn rows_stand_as_staff_sort_them() {
+        let mut rows = [
+            row(1, "平坝镇", "三村", "王五"),
+            row(2, "高山镇", "一村", "张三"),
+            row(4, "高山镇", "二村", "赵六"),
+            row(5, "高山镇", "一村", "安平"),
+            row(3, "高山镇", "一村", "安平"),
+        ];
+        sort(&mut rows);
+        assert_eq!(rows.map(|row| row.id.key()), [4, 3, 5, 2, 1]);
+    }
 }

@@ -9,7 +9,7 @@ use crate::format::paper::{Cell, Column, Paper, workbook};
 use crate::format::table::{Column as Field, Row, Table};
 use crate::pipeline::lists::Recognised;
 use crate::store::{Error, Result, Txn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Puts the workbook into the outbox, where there is something to show.
 pub fn post(txn: &Txn<'_>, config: &Config, receipt: &Receipt, table: Option<&Table>, today: Date) -> Result<()> {
@@ -19,6 +19,13 @@ pub fn post(txn: &Txn<'_>, config: &Config, receipt: &Receipt, table: Option<&Ta
     }
     let bytes = workbook(&papers.iter().collect::<Vec<_>>()).map_err(|error| Error::Broken(error.to_string()))?;
     txn.post_out(&receipt.from.receipts(config), &format!("{}.receipt.xlsx", receipt.stem()), &bytes)
+}
+
+/// Rows of a sheet, at most: a sheet has an end, and nobody mends a hundred thousand rows by hand.
+const MOST_ROWS: usize = 100_000;
+
+fn shown<T>(rows: &[T]) -> impl Iterator<Item = &T> {
+    rows.iter().take(MOST_ROWS)
 }
 
 fn papers(config: &Config, receipt: &Receipt, table: Option<&Table>, today: Date) -> Vec<Paper> {
@@ -34,6 +41,9 @@ fn papers(config: &Config, receipt: &Receipt, table: Option<&Table>, today: Date
         paper.unit = config.papers.unit.clone();
         paper.signatures = Vec::new();
         paper.notes = receipt.notes.clone();
+        if receipt.findings.len().max(receipt.moves.len()) > MOST_ROWS {
+            paper.notes.push(format!("只列出前 {MOST_ROWS} 行，其余见 .receipt.json"));
+        }
         paper.is_landscape = true;
     }
     papers
@@ -46,11 +56,13 @@ fn refused(receipt: &Receipt, table: Option<&Table>, today: Date) -> Paper {
     columns.extend(fields.iter().map(|field| Column::new(field.word(), field.chinese(), kind(*field))));
     columns.push(Column::new("reason", "原因", Kind::Text).wide(36));
     columns.push(Column::new("action", "处理办法", Kind::Text).wide(28));
-    let rows: BTreeMap<u32, Row<'_>> =
-        table.into_iter().flat_map(|table| table.rows()).map(|row| (row.number(), row)).collect();
+    let wanted: BTreeSet<u64> = shown(&receipt.findings).filter_map(|finding| finding.row).collect();
+    let all = table.into_iter().flat_map(|table| table.rows());
+    let theirs = all.filter(|row| wanted.contains(&u64::from(row.number())));
+    let rows: BTreeMap<u32, Row<'_>> = theirs.map(|row| (row.number(), row)).collect();
     let mut paper = Paper::new("回执：退回的行", today, columns);
     paper.sheet = "退回行".to_owned();
-    for finding in &receipt.findings {
+    for finding in shown(&receipt.findings) {
         let number = finding.row.and_then(|row| u32::try_from(row).ok());
         let theirs = number.and_then(|number| rows.get(&number));
         let mut cells = vec![number.map_or(Cell::Empty, |number| Cell::Count(number.into()))];
@@ -86,7 +98,7 @@ fn moved(config: &Config, receipt: &Receipt, today: Date) -> Paper {
     paper.sheet = "名单变动".to_owned();
     paper.mask = config.papers.mask;
     let category = |row: &Option<Recognised>| Cell::from(row.as_ref().map_or("", |row| row.category.chinese()));
-    for moved in &receipt.moves {
+    for moved in shown(&receipt.moves) {
         paper.row(vec![
             moved.how.chinese().into(),
             moved.row.map_or(Cell::Empty, |row| Cell::Count(row.into())),

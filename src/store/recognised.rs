@@ -76,6 +76,11 @@ fn recognised(row: &Row<'_>) -> Result<Recognised> {
     })
 }
 
+/// Whether anybody is enrolled.
+pub fn has_roster(conn: &Connection) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM participant LIMIT 1")?.exists([])?)
+}
+
 /// One change of a list, as it took effect.
 #[derive(Clone, Debug)]
 pub struct Change {

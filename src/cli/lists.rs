@@ -1,5 +1,6 @@
 //! `daikou lists`: change lists (新增, 变更, 退出), the difference of one version, lists for mobilisation (R7, R17).
 
+use crate::cli::export::FileFormat;
 use crate::cli::out::say;
 use crate::cli::paper::PaperArgs;
 use crate::cli::{CliError, Context, Exit, Ran, date};
@@ -156,6 +157,10 @@ fn mobilise(bureau: &Bureau, year: i16, whose: &Whose, args: &PaperArgs, context
         let mut paper = mobilise_paper(&bureau.config, (first.payer, first.district, year), rows, today);
         paper.sheet = format!("{}{}", first.payer.chinese(), first.district);
         papers.push(paper);
+    }
+    // A workbook is for people: it has the departments' papers, whose words are Chinese, and not the machine's table.
+    if matches!(args.format, Some(FileFormat::Xlsx)) && papers.len() > 1 {
+        papers.remove(0);
     }
     args.write(&mut papers, context)
 }

@@ -1,4 +1,4 @@
-//! `daikou export`: the fourteen tables, for people, auditors and other programs.
+//! `daikou export`: the tables, for people, auditors and other programs.
 
 use crate::cli::out::{Column, Export, Format, Kind, ignore_closed, save};
 use crate::cli::{CliError, Context, Exit, Ran};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, claims,
-    /// transfers, files, audit
+    /// transfers, files, audit, identities, lists
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
@@ -140,6 +140,8 @@ fn columns(what: What) -> &'static [Column] {
         What::Transfers => TRANSFERS,
         What::Files => FILES,
         What::Audit => AUDIT,
+        What::Identities => IDENTITIES,
+        What::Lists => LISTS,
     }
 }
 
@@ -328,3 +330,29 @@ const FILES: &[Column] = &[
 
 const AUDIT: &[Column] =
     &[number("seq"), text("at"), text("actor"), text("action"), text("subject"), text("digest"), text("previous")];
+
+const IDENTITIES: &[Column] = &[
+    ID,
+    NAME,
+    text("payer"),
+    text("district"),
+    text("category"),
+    number("recognized_year"),
+    date("first"),
+    date("last"),
+    text("state"),
+];
+
+const LISTS: &[Column] = &[
+    number("file"),
+    text("name"),
+    text("payer"),
+    text("district"),
+    number("recognized_year"),
+    date("as_of"),
+    date("arrived"),
+    date("accepted"),
+    text("late"),
+    number("people"),
+    text("state"),
+];

@@ -7,6 +7,7 @@ pub mod bank;
 pub mod bank_sim;
 pub mod check;
 pub mod close;
+pub mod compare;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
@@ -19,9 +20,13 @@ pub mod ingest;
 pub mod init;
 pub mod instruct;
 pub mod layout;
+pub mod lists;
+pub mod notices;
 pub mod out;
 pub mod paper;
 pub mod plan;
+pub mod policy;
+pub mod report;
 pub mod resolve;
 pub mod run;
 pub mod send;
@@ -90,6 +95,16 @@ enum Command {
     Expost(expost::ExpostArgs),
     /// Draft what each payer owes for a settlement year
     Settle(settle::SettleArgs),
+    /// What lists change: change lists, the difference of a version, lists for mobilisation
+    Lists(lists::ListsArgs),
+    /// Top-up notices for each town and village: who is to deposit how much until when
+    Notices(notices::NoticesArgs),
+    /// Compare lists, roster and the comparison before
+    Compare(compare::CompareArgs),
+    /// Try a changed policy on the plans as they are; changes nothing
+    Policy(policy::PolicyArgs),
+    /// Sums for the file: plans of a year, results of the deductions
+    Report(report::ReportArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),
     /// Decide on an exception
@@ -213,6 +228,11 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Expost(args) => expost::run(&args, context),
         Command::Settle(args) => settle::run(&args, context),
+        Command::Lists(args) => lists::run(&args, context),
+        Command::Notices(args) => notices::run(&args, context),
+        Command::Compare(args) => compare::run(&args, context),
+        Command::Policy(args) => policy::run(&args, context),
+        Command::Report(args) => report::run(&args, context),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
         Command::Status => status::run(context),

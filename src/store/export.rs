@@ -44,11 +44,15 @@ pub enum What {
     Files,
     /// The audit log.
     Audit,
+    /// Identities of people on lists, with their first and last day (底册).
+    Identities,
+    /// Accepted versions of lists.
+    Lists,
 }
 
 impl What {
     /// Everything that can be exported, with its word.
-    pub const ALL: [(What, &str); 14] = [
+    pub const ALL: [(What, &str); 16] = [
         (What::Participants, "participants"),
         (What::Plans, "plans"),
         (What::Batches, "batches"),
@@ -63,6 +67,8 @@ impl What {
         (What::Transfers, "transfers"),
         (What::Files, "files"),
         (What::Audit, "audit"),
+        (What::Identities, "identities"),
+        (What::Lists, "lists"),
     ];
 
     /// Reads the word.
@@ -149,7 +155,60 @@ fn source(what: What) -> (&'static str, Fill) {
         What::Transfers => (settling::TRANSFERS, settling::transfer),
         What::Files => (FILES, file),
         What::Audit => (AUDIT, audit),
+        What::Identities => (IDENTITIES, identity),
+        What::Lists => (LISTS, list),
     }
+}
+
+/// An identity is one person in one category of one payer, district and recognition year. Its last day is that on which a
+/// list no longer had it, empty while it is in force.
+const IDENTITIES: &str = "
+    SELECT c.participant, r.name, c.name, c.payer, c.district, c.category, c.year,
+           (SELECT min(o.on_day) FROM recognition_change o
+            WHERE o.participant = c.participant AND o.year = c.year AND o.payer = c.payer AND o.district = c.district
+              AND o.category = c.category AND o.added = 1),
+           max(c.seq), c.added, c.on_day
+    FROM recognition_change c LEFT JOIN participant r ON r.id = c.participant
+    WHERE ?1 IS NULL OR c.year = ?1
+    GROUP BY c.participant, c.year, c.payer, c.district, c.category
+    ORDER BY c.participant, c.year, c.payer, c.district, c.category";
+
+fn identity(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
+    let in_force: bool = row.get(9)?;
+    out.id(row.get(0)?);
+    out.text(row, if row.get_ref(1)? == rusqlite::types::ValueRef::Null { 2 } else { 1 })?;
+    out.put(words::payer(row.get(3)?).word());
+    out.text(row, 4)?;
+    out.put(words::category(row.get(5)?).word());
+    out.put(row.get::<_, i64>(6)?);
+    out.day(row.get(7)?);
+    out.day(row.get::<_, Option<i64>>(10)?.filter(|_| !in_force));
+    out.put(if in_force { "in-force" } else { "dropped" });
+    Ok(())
+}
+
+const LISTS: &str = "
+    SELECT l.file, f.name, l.payer, l.district, l.year, l.as_of, f.arrived, l.accepted, l.late,
+           (SELECT count(DISTINCT r.participant) FROM recognition r INDEXED BY recognition_scope
+            WHERE r.payer = l.payer AND r.district = l.district AND r.year = l.year),
+           l.file = (SELECT max(n.file) FROM list n
+                     WHERE n.payer = l.payer AND n.district = l.district AND n.year = l.year)
+    FROM list l JOIN file f ON f.id = l.file WHERE ?1 IS NULL OR l.year = ?1 ORDER BY l.file";
+
+fn list(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
+    let in_force: bool = row.get(10)?;
+    out.put(row.get::<_, i64>(0)?);
+    out.text(row, 1)?;
+    out.put(words::payer(row.get(2)?).word());
+    out.text(row, 3)?;
+    out.put(row.get::<_, i64>(4)?);
+    out.day(row.get(5)?);
+    out.day(row.get(6)?);
+    out.day(row.get(7)?);
+    out.put(if row.get(8)? { "late" } else { "" });
+    out.maybe(row.get::<_, Option<i64>>(9)?.filter(|_| in_force));
+    out.put(if in_force { "in-force" } else { "replaced" });
+    Ok(())
 }
 
 const PARTICIPANTS: &str = "
@@ -182,7 +241,8 @@ const PLANS: &str = "
         FROM posting_key k JOIN posting p ON p.id = k.posting
         WHERE p.event IN (0, 1, 3) AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
         GROUP BY k.participant, k.fee_year)
-    SELECT n.participant, r.name, w.enrolled, n.fee_year, v.tier, v.government, v.payer, v.category, n.state
+    SELECT n.participant, r.name, CASE WHEN n.state IN (5, 6) THEN coalesce(v.enrolled, w.enrolled) ELSE w.enrolled END,
+           n.fee_year, v.tier, v.government, v.payer, v.category, n.state
     FROM plan_now n
     JOIN plan_version w ON w.participant = n.participant AND w.fee_year = n.fee_year AND w.version = n.version
     LEFT JOIN posted p ON p.participant = n.participant AND p.fee_year = n.fee_year

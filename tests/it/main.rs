@@ -18,6 +18,7 @@ mod layouts;
 mod lifecycles;
 #[cfg(feature = "bank-sim")]
 mod lines;
+mod papers;
 mod running;
 mod sshd;
 mod tidy;

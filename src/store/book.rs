@@ -359,8 +359,7 @@ fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMa
         };
         let paid = if state.is_paid() { paid(conn, key, fee_year, row.get(3)?)? } else { None };
         let attempts = row.get(2)?;
-        let plan =
-            PlanBook { state, versions: Vec::new(), enrolled: None, instruction, attempts, paid, ex_post: None };
+        let plan = PlanBook { state, versions: Vec::new(), enrolled: None, instruction, attempts, paid, ex_post: None };
         of(all, key, fee_year).plan = Some(plan);
     }
     let mut statement = conn.prepare_cached(&whom.narrow(

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Twelve test districts: 500199 and made-up neighbours, two of them agencies without a GB/T 2260 code.
 pub(crate) const DISTRICTS: [&str; 12] = [
-    "500199", "500198", "500197", "500196", "500195", "500194", "500193", "500192", "500191", "500190", "CQ-TA", "CQ-TB",
+    "500199", "500198", "500197", "500196", "500195", "500194", "500193", "500192", "500191", "500190", "CQ-TA",
+    "CQ-TB",
 ];
 
 const TIERS: [Fen; 7] = [100_00, 100_00, 100_00, 200_00, 300_00, 500_00, 2_000_00];
@@ -198,9 +199,8 @@ impl World {
         let scopes = self.scopes(year);
         let mut lists = Vec::new();
         for (number, scope) in scopes.iter().enumerate().filter(|(number, _)| (number + step) % 3 == 0) {
-            let dice = |about: &str, row: usize, sides: u64| {
-                self.dice.throw(about, row * 10_000 + number * 100 + step, sides)
-            };
+            let dice =
+                |about: &str, row: usize, sides: u64| self.dice.throw(about, row * 10_000 + number * 100 + step, sides);
             // Now and then a department sends a list of half its people.
             let leave = if dice("many leave", 0, 6) == 0 { 200 } else { 25 };
             let mut rows = self.lists[scope].clone();
@@ -302,7 +302,9 @@ impl World {
     /// What payers send: all of it, a part, too much; for settlements that are not approved too.
     pub(crate) fn transfers(&self, year: i32, step: usize, today: Day, model: &Model) -> Vec<Transfer> {
         let mut rows = Vec::new();
-        for (number, ((_, debtor), settlement)) in model.settlements.iter().filter(|((of, _), _)| *of == year).enumerate() {
+        for (number, ((_, debtor), settlement)) in
+            model.settlements.iter().filter(|((of, _), _)| *of == year).enumerate()
+        {
             let owed = model.total(year, debtor, "deemed") - settlement.cleared;
             let amount = match self.dice.throw("transfer", number * 100 + step, 6) {
                 0 => owed / 200 * 100,
@@ -348,7 +350,8 @@ fn person(dice: Dice, place: usize, order: &mut BTreeMap<String, u32>) -> Roster
     *number += 1;
     let id = with_check_digit(&format!("500199{birthday}{number:03}"));
     let letters = NAMES.len();
-    let syllables = [NAMES[place / (letters * letters) % letters], NAMES[place / letters % letters], NAMES[place % letters]];
+    let syllables =
+        [NAMES[place / (letters * letters) % letters], NAMES[place / letters % letters], NAMES[place % letters]];
     let name: String = ['测', '试'].into_iter().chain(syllables).collect();
     let (bank, account) = match throw("home bank", 100) {
         0..2 => (String::new(), String::new()),

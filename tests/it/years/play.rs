@@ -276,7 +276,10 @@ impl Player {
         self.ingest(today, &files);
         for (list, file) in lists.into_iter().zip(files) {
             let name = Path::new(&file).file_name().unwrap().to_string_lossy().into_owned();
-            let newest = self.newest_list.entry((list.payer, list.district.clone(), list.year)).or_insert((list.as_of, String::new()));
+            let newest = self
+                .newest_list
+                .entry((list.payer, list.district.clone(), list.year))
+                .or_insert((list.as_of, String::new()));
             if list.as_of >= newest.0 {
                 *newest = (list.as_of, name);
             }
@@ -299,9 +302,12 @@ impl Player {
 
     fn approve_settlements(&mut self, today: Day, year: i32, wants: impl Fn(&str) -> bool) {
         let of_year = self.model.settlements.iter().filter(|((of, _), settlement)| *of == year && !settlement.approved);
-        let drafts: Vec<_> = of_year.map(|((_, debtor), _)| debtor.clone()).filter(|(_, district)| wants(district)).collect();
-        let subjects: Vec<String> = drafts.iter().map(|(payer, district)| format!("{year} {payer}/{district}")).collect();
-        let args: Vec<&str> = ["--as", "checker", "approve"].into_iter().chain(subjects.iter().map(String::as_str)).collect();
+        let drafts: Vec<_> =
+            of_year.map(|((_, debtor), _)| debtor.clone()).filter(|(_, district)| wants(district)).collect();
+        let subjects: Vec<String> =
+            drafts.iter().map(|(payer, district)| format!("{year} {payer}/{district}")).collect();
+        let args: Vec<&str> =
+            ["--as", "checker", "approve"].into_iter().chain(subjects.iter().map(String::as_str)).collect();
         self.run(today, &args);
         for (payer, district) in drafts {
             self.model.happen(today, &Event::ApproveSettlement(year, payer, district));
@@ -384,8 +390,9 @@ impl Player {
     /// The first answer to what a bank holds. City banks answer a part of their rows, the rest comes with
     /// [`Player::answer_again`].
     fn answer(&mut self, today: Day, bank: &str, days: u32, on: Option<Day>) {
-        let places: Vec<usize> =
-            (0..self.held.len()).filter(|place| self.held[*place].bank == bank && self.held[*place].part == 0).collect();
+        let places: Vec<usize> = (0..self.held.len())
+            .filter(|place| self.held[*place].bank == bank && self.held[*place].part == 0)
+            .collect();
         for place in places {
             let held = &mut self.held[place];
             held.part = 1;
@@ -433,7 +440,8 @@ impl Player {
         let (in_file, answers): (Vec<_>, Vec<_>) = said.into_iter().unzip();
         for answer in &answers {
             if ["no-account", "name-mismatch", "closed", "frozen"].contains(&answer.outcome) {
-                let row = (0..held.request.len()).find(|row| held.request.text(*row, Echo::Instruction) == answer.number);
+                let row =
+                    (0..held.request.len()).find(|row| held.request.text(*row, Echo::Instruction) == answer.number);
                 self.world.needs_account.insert(held.request.text(row.unwrap(), Echo::Id));
             }
         }
@@ -467,8 +475,9 @@ impl Player {
     }
 
     fn reject(&mut self, today: Day, bank: &str) {
-        let places: Vec<usize> =
-            (0..self.held.len()).filter(|place| self.held[*place].bank == bank && self.held[*place].part == 0).collect();
+        let places: Vec<usize> = (0..self.held.len())
+            .filter(|place| self.held[*place].bank == bank && self.held[*place].part == 0)
+            .collect();
         for place in places {
             let held = &mut self.held[place];
             (held.part, held.finished) = (9, true);
@@ -520,6 +529,7 @@ impl Player {
                 fee_year,
                 class,
                 amount,
+                instruction: matter["instruction"].clone(),
                 verdict,
                 booked_on: self.booked_on(matter, verdict, amount, today),
             };
@@ -543,7 +553,8 @@ impl Player {
 
     /// What the bank says of the money on the telephone: it was booked on the debit date.
     fn booked_on(&self, matter: &BTreeMap<String, String>, verdict: &str, amount: Fen, today: Day) -> Option<Day> {
-        let no_date = ["bad-booking-date", "unknown-result", "contradictory-return"].contains(&matter["class"].as_str());
+        let no_date =
+            ["bad-booking-date", "unknown-result", "contradictory-return"].contains(&matter["class"].as_str());
         let of_batch = |held: &&Held| {
             (0..held.request.len()).any(|row| held.request.text(row, Echo::Instruction) == matter["instruction"])
         };

@@ -41,7 +41,15 @@ impl Model {
         self.entry(&(String::new(), 0), event, pair, amount, booked_on, &Source::default());
     }
 
-    fn entry(&mut self, key: &Key, event: &'static str, pair: (&str, &str), amount: Fen, booked_on: Day, from: &Source) -> usize {
+    fn entry(
+        &mut self,
+        key: &Key,
+        event: &'static str,
+        pair: (&str, &str),
+        amount: Fen,
+        booked_on: Day,
+        from: &Source,
+    ) -> usize {
         let month = self.month_of(booked_on);
         self.tell(&key.0, booked_on, format!("fee year {}: {event} {} → {} {}", key.1, pair.0, pair.1, yuan(amount)));
         self.entries.push(Entry {
@@ -110,7 +118,15 @@ impl Model {
     }
 
     /// R10: money that may not be posted is booked to suspense; its exception holds it.
-    fn hold(&mut self, class: &'static str, key: &Key, instruction: Option<usize>, amount: Fen, booked_on: Day, from: &Source) {
+    fn hold(
+        &mut self,
+        class: &'static str,
+        key: &Key,
+        instruction: Option<usize>,
+        amount: Fen,
+        booked_on: Day,
+        from: &Source,
+    ) {
         self.entry(key, "suspense", ("collection", "suspense"), amount, booked_on, from);
         let booked_on = Some(booked_on);
         self.raise(Matter { class, key: key.clone(), instruction, amount, booked_on, open: true });
@@ -343,9 +359,7 @@ impl Model {
     pub(super) fn decide(&mut self, decision: &Decision, today: Day) {
         let key = (decision.id.clone(), decision.fee_year);
         self.tell(&key.0, today, format!("decided: {decision:?}"));
-        let is_it = |matter: &Matter| matter.class == decision.class && matter.amount == decision.amount;
-        let found = self.open_of(&key).into_iter().rev().find(|place| is_it(&self.matters[*place]));
-        let Some(place) = found else {
+        let Some(place) = self.find(decision) else {
             return self.faults.push(format!("{today}: the rules know of no such exception: {decision:?}"));
         };
         let matter = self.matters[place].clone();
@@ -370,7 +384,9 @@ impl Model {
                 });
                 self.matters[place].open = false;
                 match awaited {
-                    Some(instruction) if verdict == "settled" => self.settle_awaited(&key, instruction, decision, today),
+                    Some(instruction) if verdict == "settled" => {
+                        self.settle_awaited(&key, instruction, decision, today)
+                    }
                     Some(instruction) => self.move_to(&key, instruction, State::Failed, ""),
                     None => {}
                 }
@@ -381,11 +397,21 @@ impl Model {
         self.resolve_again(&key, today);
     }
 
+    /// The open exception that a decision is about.
+    fn find(&self, decision: &Decision) -> Option<usize> {
+        let key = (decision.id.clone(), decision.fee_year);
+        let number = |place: usize| self.plans[&key].instructions[place].number.as_str();
+        self.open_of(&key).into_iter().find(|place| {
+            let matter = &self.matters[*place];
+            let same = matter.class == decision.class && matter.amount == decision.amount;
+            same && matter.instruction.map_or("", number) == decision.instruction
+        })
+    }
+
     /// Why a decision is not possible by the rules.
     pub(crate) fn may_not(&self, decision: &Decision, today: Day) -> Option<&'static str> {
         let key = (decision.id.clone(), decision.fee_year);
-        let is_it = |matter: &&Matter| matter.class == decision.class && matter.amount == decision.amount;
-        let matter = self.open_of(&key).into_iter().rev().map(|place| &self.matters[place]).find(is_it)?;
+        let matter = &self.matters[self.find(decision)?];
         let plan = self.plans.get(&key);
         let instruction = plan.zip(matter.instruction).map(|(plan, place)| &plan.instructions[place]);
         let awaited = instruction.filter(|asked| [State::Sent, State::Unknown].contains(&asked.state));
@@ -397,7 +423,9 @@ impl Model {
                 }
                 self.judge_return(&key, asked, &by_telephone(asked, decision.booked_on), today).err()
             }
-            ("reverse", false, _) if instruction.is_none_or(|asked| asked.state != State::Settled) => Some("not settled"),
+            ("reverse", false, _) if instruction.is_none_or(|asked| asked.state != State::Settled) => {
+                Some("not settled")
+            }
             _ => None,
         }
     }
@@ -484,9 +512,10 @@ impl Model {
     fn given_back(&mut self, key: &Key, place: usize) {
         self.matters[place].open = false;
         let Some(instruction) = self.matters[place].instruction else { return };
-        let more = self.open_of(key).into_iter().any(|other| {
-            self.matters[other].amount > 0 && self.matters[other].instruction == Some(instruction)
-        });
+        let more = self
+            .open_of(key)
+            .into_iter()
+            .any(|other| self.matters[other].amount > 0 && self.matters[other].instruction == Some(instruction));
         if !more && self.plans[key].instructions[instruction].state == State::Suspense {
             self.move_to(key, instruction, State::Refunded, "");
         }
@@ -512,6 +541,7 @@ impl Model {
         if let Some((_, subsidy)) = self.ex_post.iter_mut().find(owed) {
             subsidy.state = "withdrawn";
             let claim = subsidy.claim;
+            self.standing_ex_post.remove(key);
             self.take_back(claim);
         }
     }

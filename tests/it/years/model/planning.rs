@@ -57,7 +57,11 @@ impl Model {
             if rows.get(&of).is_none_or(|(name, _)| *name != row.name) {
                 rows.insert(of, (row.name.clone(), today));
                 touched.insert(row.id.clone());
-                self.tell(&row.id, today, format!("on the {} list of {} {}: {}", list.year, list.payer, list.district, row.category));
+                self.tell(
+                    &row.id,
+                    today,
+                    format!("on the {} list of {} {}: {}", list.year, list.payer, list.district, row.category),
+                );
             }
         }
         // R7: more than 5 % of its scope waits for approval, and so does a list without rows.
@@ -170,6 +174,7 @@ impl Model {
         let list = self.lists.get(&(subsidy.payer, subsidy.district.clone(), key.1 - 1));
         let accepted = list.and_then(|list| list.rows.get(&(key.0.clone(), subsidy.category))).map(|(_, day)| *day);
         let claim = self.claim(key, &subsidy, "ex-post", accepted.map_or(booked_on, |day| booked_on.max(day)));
+        self.standing_ex_post.insert(key.clone());
         self.ex_post.push((key.clone(), ExPost { subsidy, paid, claim, state: "due" }));
     }
 
@@ -209,7 +214,11 @@ impl Model {
             };
             if let Some(refusal) = refusal {
                 self.tell(&key.0, today, format!("fee year {fee_year}: refused at the debit date: {refusal:?}"));
-                self.plans.get_mut(&key).unwrap().versions.push(Version { from: today, terms: Err(refusal), home: row.district });
+                self.plans.get_mut(&key).unwrap().versions.push(Version {
+                    from: today,
+                    terms: Err(refusal),
+                    home: row.district,
+                });
                 continue;
             }
             if !self.may_try_again(&key, debit_on) {
@@ -238,7 +247,11 @@ impl Model {
     }
 
     fn ask(&mut self, key: &Key, row: &RosterRow, terms: &Terms, batch: usize, debit_on: Day, today: Day) {
-        self.tell(&key.0, today, format!("fee year {}: asked {} for {debit_on} at {}", key.1, yuan(terms.own()), row.bank));
+        self.tell(
+            &key.0,
+            today,
+            format!("fee year {}: asked {} for {debit_on} at {}", key.1, yuan(terms.own()), row.bank),
+        );
         let plan = self.plans.get_mut(key).unwrap();
         let tried = plan.instructions.iter().filter(|instruction| instruction.state != State::Cancelled).count();
         plan.instructions.push(Instruction {

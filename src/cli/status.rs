@@ -7,6 +7,7 @@ use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::approvals::{Waiting, approve_command, waiting};
 use crate::daemon::bureau::Bureau;
+use crate::daemon::settling::undrafted;
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::instruction::BatchState;
 use crate::domain::plan::PlanState;
@@ -221,7 +222,6 @@ fn open_settlements(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
             SettlementState::Sent => Some(one.transfer_due),
             SettlementState::Cleared => continue,
         };
-        let days_late = due.and_then(|due| today.since(due).ok()).map_or(0, |span| span.get_days());
         facts.rows.push(vec![
             Fact::Number(year.into()),
             Fact::word(one.head.payer.word()),
@@ -233,10 +233,24 @@ fn open_settlements(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
             if one.state == SettlementState::Drafted { Fact::None } else { Fact::Money(one.owed()) },
             due.map_or(Fact::None, Fact::Day),
             policies.application_due(year).map_or(Fact::None, Fact::Day),
-            if days_late > 0 { Fact::Number(days_late.into()) } else { Fact::None },
+            days_late(due, today),
         ]);
     }
+    if let Some((year, due)) = undrafted(bureau, today)? {
+        let mut row = vec![Fact::None; columns.len()];
+        row[0] = Fact::Number(year.into());
+        row[3] = Fact::word("not-drafted");
+        row[8] = Fact::Day(due);
+        row[9] = policies.application_due(year).map_or(Fact::None, Fact::Day);
+        row[10] = days_late(Some(due), today);
+        facts.rows.push(row);
+    }
     Ok(facts)
+}
+
+fn days_late(due: Option<Date>, today: Date) -> Fact {
+    let days = due.and_then(|due| today.since(due).ok()).map_or(0, |span| span.get_days());
+    if days > 0 { Fact::Number(days.into()) } else { Fact::None }
 }
 
 /// R16: payers' money in suspense, with its age.

@@ -13,6 +13,7 @@ use crate::store::FileState;
 
 /// Words that no list gives Chinese for.
 const WORDS: &[(&str, &str)] = &[
+    ("not-drafted", "未起草"),
     ("open", "未处理"),
     ("resolved", "已处理"),
     ("void", "已作废"),

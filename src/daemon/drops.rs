@@ -2,16 +2,14 @@
 
 use crate::daemon::bureau::{Bureau, Order, Step};
 use crate::daemon::intake::{Control, Patience, Spool, take};
+use crate::daemon::own_digest::{OwnDigest, Wanted};
 use crate::daemon::receipts::{Receipt, Sender};
-use crate::daemon::returns;
 use crate::format::layout::{FileKind, Layout};
 use crate::format::table::TableKind;
-use crate::transport::behind::Aside;
 use crate::transport::folder::{Candidate, Folder, Spooled};
 use crate::transport::{Error, place};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Bytes of one drop file at most.
 const LIMIT: u64 = 4 << 30;
@@ -179,17 +177,12 @@ pub fn take_found(
         Some((control, copy)) => Some(Control { name: control.shown(), bytes: read(&copy.path)? }),
         None => None,
     };
-    let mut aside = digest_aside(bureau, &sender, candidate, with.as_ref());
-    let copy = open.spool_and_tell(candidate, &spool, LIMIT, &mut |bytes| {
-        if let Some(aside) = &mut aside {
-            aside.give(bytes);
-        }
+    let mut digest = None;
+    let wanted = wanted_digest(bureau, found, &sender, with.as_ref());
+    let copy = open.copy(candidate, &spool, LIMIT, |follower| {
+        digest = wanted.and_then(|wanted| OwnDigest::begin(wanted, follower).ok());
     })?;
-    if let Some(aside) = &mut aside {
-        aside.end();
-    }
-    let digest = aside.map(Arc::new);
-    let given = Spool { copy: copy.clone(), name: &found.name, from: sender, control: with, is_half, digest };
+    let given = Spool { copy, digest, name: &found.name, from: sender, control: with, is_half };
     let receipt = take(bureau, given, kind, patience, order)?;
     match (receipt, control) {
         (Some(receipt), control) => {
@@ -199,20 +192,16 @@ pub fn take_found(
             Ok(Looked::Taken(Box::new(receipt)))
         }
         (None, control) => {
-            discard(&copy)?;
             control.iter().try_for_each(|(_, copy)| discard(copy))?;
             Ok(Looked::Incomplete(Lack::Rest))
         }
     }
 }
 
-/// A bank's digest is the slowest thing about its file: it is computed while the file is copied.
-fn digest_aside(bureau: &Bureau, sender: &Sender, candidate: &Candidate, control: Option<&Control>) -> Option<Aside> {
-    let Sender::Bank(number, _) = sender else { return None };
-    let layout = bureau.layouts.get(number)?;
-    let file = layout.file(FileKind::Return)?;
-    let algorithm = returns::asked_digest(layout, control).or(file.own_digest())?;
-    Some(Aside::new(algorithm, file.digest_range(candidate.size)))
+/// The digest that a bank's return file is held against.
+fn wanted_digest(bureau: &Bureau, found: &Found, sender: &Sender, control: Option<&Control>) -> Option<Wanted> {
+    let (Sender::Bank(number, _), Part::Whole | Part::Data(_)) = (sender, &found.part) else { return None };
+    Wanted::of(bureau.layouts.get(number)?, control, found.candidate.as_ref()?.size)
 }
 
 fn read(path: &Path) -> Step<Vec<u8>> {

@@ -3,6 +3,7 @@
 //! Private copy → archive → flow → one transaction with its receipt → only then is the source removed.
 
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::own_digest::OwnDigest;
 use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
 use crate::daemon::{lists, payments, payouts, returns, roster, settling, transfers};
 use crate::domain::calendar::Date;
@@ -10,12 +11,11 @@ use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
 use crate::pipeline::emit::Finding;
 use crate::store::{self, Applied, Arrived, FileState, Txn, files};
-use crate::transport::behind::Aside;
+use crate::transport::copying::Copying;
 use crate::transport::folder::Spooled;
 use crate::transport::place;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 /// A control file that came with a data file.
@@ -34,16 +34,12 @@ pub struct Given {
     pub name: String,
     /// Who sent it.
     pub from: Sender,
-    /// Where our private copy lies.
-    pub path: PathBuf,
     /// SHA-256 of its bytes.
     pub sha256: [u8; 32],
     /// Number of bytes.
     pub size: u64,
     /// Its control file, where the layout has one.
     pub control: Option<Control>,
-    /// The digest that the bank states over it, computed while it was copied.
-    pub digest: Option<Arc<Aside>>,
 }
 
 /// How a drop file ended.
@@ -86,9 +82,27 @@ pub struct Taking<'b> {
     sender: Sender,
     /// Its stored number, once its first transaction is written.
     number: Option<i64>,
+    copy: Copying,
+    digest: Option<OwnDigest>,
 }
 
 impl Taking<'_> {
+    /// Our private copy: the only bytes that are parsed.
+    pub fn copy(&self) -> &Copying {
+        &self.copy
+    }
+
+    /// The digest that another thread computes of the copy, given once.
+    pub fn digest(&mut self) -> Option<OwnDigest> {
+        self.digest.take()
+    }
+
+    /// Before anything is written: nothing follows from a copy that is not on disk.
+    fn before_writing(&mut self) -> Step<()> {
+        self.copy.land()?;
+        self.bureau.pulse.go_on()
+    }
+
     /// Writes a stretch of the file, and ends it where `ended` says how.
     pub fn apply(
         &mut self,
@@ -97,7 +111,7 @@ impl Taking<'_> {
         ended: Option<&Ended>,
         also: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<()>,
     ) -> Step<Applied> {
-        self.bureau.pulse.go_on()?;
+        self.before_writing()?;
         let mut number = self.number;
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let book = changes.book_version;
@@ -127,7 +141,7 @@ impl Taking<'_> {
         order: &Order,
         work: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<Ended>,
     ) -> Step<Ended> {
-        self.bureau.pulse.go_on()?;
+        self.before_writing()?;
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let known = self.number;
         let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
@@ -150,7 +164,7 @@ impl Taking<'_> {
         order: &Order,
         work: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<()>,
     ) -> Step<()> {
-        self.bureau.pulse.go_on()?;
+        self.before_writing()?;
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let known = self.number;
         let arrived = &self.arrived;
@@ -222,7 +236,9 @@ fn receipt(arrived: &Arrived, sender: &Sender, file: i64, ended: &Ended) -> Rece
 #[derive(Debug)]
 pub struct Spool<'a> {
     /// The private copy.
-    pub copy: Spooled,
+    pub copy: Copying,
+    /// The digest that a bank file is held against, in the making.
+    pub digest: Option<OwnDigest>,
     /// Its name.
     pub name: &'a OsStr,
     /// Who sent it.
@@ -231,8 +247,6 @@ pub struct Spool<'a> {
     pub control: Option<Control>,
     /// The layout wants a control file and there is none, or the other way round.
     pub is_half: bool,
-    /// The digest that the bank states over it, computed while it was copied.
-    pub digest: Option<Arc<Aside>>,
 }
 
 /// Takes one file that lies in the spool. `kind` holds it to one kind of table. `None`: it is not whole, and is left.
@@ -243,34 +257,35 @@ pub fn take(
     patience: Patience,
     order: &Order,
 ) -> Step<Option<Receipt>> {
-    let Spool { copy, name, from, control, is_half, digest } = spool;
+    let Spool { mut copy, digest, name, from, control, is_half } = spool;
     let shown = crate::transport::escaped(name);
-    let (path, sha256, size) = (copy.path.clone(), copy.sha256, copy.size);
-    let given = Given { name: shown.clone(), from: from.clone(), path, sha256, size, control, digest };
+    let (sha256, size) = (copy.sha256(), copy.size());
+    let given = Given { name: shown.clone(), from: from.clone(), sha256, size, control };
     let table = match &from {
         Sender::Bank(..) => None,
-        _ => Some(read_table(&given, &from, kind)?),
+        _ => Some(read_table(&copy.land()?.path, &given, &from, kind)?),
     };
     let kind = match &table {
         None => "return",
         Some(Ok(table)) => table.kind.word(),
         Some(Err(_)) => "table",
     };
-    let (sender, archived) = (from.text(), kept_at(&copy, order, name));
+    let (sender, archived) = (from.text(), kept_at(&sha256, order, name));
     let known = files::known(bureau.store.connection(), &sender, kind, &sha256)?;
     let claimed = known.filter(|(_, state)| *state == FileState::Claimed).map(|(number, _)| number);
     let before = known.is_some_and(|(_, state)| state == FileState::Processed);
     let arrived = Arrived { name: shown, kind: kind.to_owned(), sender, on: order.today(), sha256, size, archived };
-    let mut taking = Taking { bureau, arrived, sender: from.clone(), number: claimed };
+    let mut taking = Taking { bureau, arrived, sender: from.clone(), number: claimed, copy, digest };
     let ended = if is_half { Ended::Incomplete } else { decide(&mut taking, &given, table, before, order)? };
     if matches!(ended, Ended::Incomplete) && patience == Patience::Left {
+        taking.copy.discard()?;
         return Ok(None);
     }
     if matches!(ended, Ended::Duplicate | Ended::Quarantined(_) | Ended::Incomplete) {
         taking.write(order, |_, _| Ok(ended.clone()))?;
     }
     let receipt = receipt(&taking.arrived, &from, taking.number(), &ended);
-    keep(&taking.bureau.config.state, &copy, order, name, receipt.state)?;
+    keep(&taking.bureau.config.state, taking.copy.land()?, order, name, receipt.state)?;
     flush_outbox(bureau)?;
     if receipt.accepted > 0 {
         settling::follow(bureau, order)?;
@@ -324,9 +339,14 @@ fn decide(
 }
 
 /// A table of a kind that this folder may bring.
-fn read_table(given: &Given, from: &Sender, kind: Option<TableKind>) -> Step<Result<Table, Box<TableFault>>> {
-    let failed = |source| crate::transport::Error::io(&given.path, "read", source);
-    let bytes = std::fs::read(&given.path).map_err(failed)?;
+fn read_table(
+    path: &Path,
+    given: &Given,
+    from: &Sender,
+    kind: Option<TableKind>,
+) -> Step<Result<Table, Box<TableFault>>> {
+    let failed = |source| crate::transport::Error::io(path, "read", source);
+    let bytes = std::fs::read(path).map_err(failed)?;
     let usual: &[TableKind] = match from {
         Sender::Department(..) => &[TableKind::List, TableKind::ExpostPaid],
         _ => &[TableKind::Participants, TableKind::Payments, TableKind::Statement, TableKind::Transfers],
@@ -359,9 +379,9 @@ fn not_taken(kind: TableKind) -> Finding {
     }
 }
 
-fn kept_at(spooled: &Spooled, order: &Order, name: &OsStr) -> String {
+fn kept_at(sha256: &[u8; 32], order: &Order, name: &OsStr) -> String {
     let (year, month) = (order.today().year(), order.today().month());
-    let file = format!("{}-{}", crate::transport::hex(&spooled.sha256), place::sanitised(name));
+    let file = format!("{}-{}", crate::transport::hex(sha256), place::sanitised(name));
     format!("{year:04}/{month:02}/{file}")
 }
 

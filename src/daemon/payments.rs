@@ -176,6 +176,6 @@ impl Payment<'_> {
             line: Some(self.line),
             content: self.content.clone(),
         };
-        out.postings.push(NewPosting { posting, concerns: Some(concerns) });
+        out.postings.push(NewPosting { posting, concerns: Some(Box::new(concerns)) });
     }
 }

@@ -118,7 +118,7 @@ pub fn post_zero(
                 version: Some(plan.latest().number),
                 ..Concerns::default()
             };
-            changes.postings.push(NewPosting { posting, concerns: Some(concerns) });
+            changes.postings.push(NewPosting { posting, concerns: Some(Box::new(concerns)) });
             changes.plans.push(PlanChange {
                 participant: row.participant,
                 fee_year: batch.fee_year,

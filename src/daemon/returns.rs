@@ -1,14 +1,15 @@
 //! Takes a bank's return file: the flow of `pipeline`, one read before it and one write after it, stretch by stretch.
 
 use crate::daemon::bureau::{Order, Step};
-use crate::daemon::intake::{Control, Ended, Given, Taking};
+use crate::daemon::intake::{Ended, Given, Taking};
+use crate::daemon::own_digest::decode_control;
 use crate::daemon::releasing::delivery_exception;
+use crate::domain::calendar::Date;
 use crate::domain::exception::Class;
 use crate::domain::ids::BatchNumber;
-use crate::domain::instruction::BatchEvent;
+use crate::domain::instruction::{BatchEvent, InstructionState};
 use crate::domain::participant::BankNumber;
 use crate::domain::returns::FileAnswer;
-use crate::format::decode::decode;
 use crate::format::decoded::Decoded;
 use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout};
@@ -18,16 +19,14 @@ use crate::pipeline::decode::ReturnReader;
 use crate::pipeline::emit::{self, Answered, Finding, open_batch};
 use crate::pipeline::matching::{Matched, ReturnFile, Row, match_rows};
 use crate::pipeline::{conclude, post, refuse_file, settle, validate};
-use crate::store::{Applied, book, files};
-use std::fs::File;
-use std::io::Read;
+use crate::store::{Applied, Store, book, files};
 use std::ops::Range;
-
-/// Bytes read at once: they stay in the processor's cache until they are decoded.
-const SLICE: usize = 1 << 18;
 
 /// Rows of one transaction, and the widest stretch of a batch that one may span.
 const STRETCH_ROWS: usize = 50_000;
+
+/// Bytes of the copy that are read at once: they stay in the processor's cache until they are decoded.
+const SLICE_BYTES: usize = 256 * 1024;
 
 /// A return file that was found sound and right.
 struct Sound {
@@ -51,21 +50,18 @@ pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Or
 }
 
 /// Decode, validate, match: no writes. What cannot be accepted comes back as the end of the file.
-fn read(taking: &Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -> Step<Result<Sound, Ended>> {
+fn read(taking: &mut Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -> Step<Result<Sound, Ended>> {
     let quarantined = |findings| Ok(Err(Ended::Quarantined(findings)));
     let Some((FileKind::Return, parts)) = layout.recognise(&given.name) else {
         return quarantined(vec![wrong_name(&given.name)]);
     };
     let request = layout.sibling(&given.name, FileKind::Request, None).unwrap_or_default();
     let stored = files::batch_of_file(taking.bureau.store.connection(), bank.0, &request)?;
-    let control = match &given.control {
-        Some(control) => decode(layout, FileKind::ReturnControl, &control.bytes, None, &mut |_| {}),
-        None => None,
-    };
-    let algorithm = asked_digest(layout, given.control.as_ref());
+    let control = decode_control(layout, given.control.as_ref());
+    let algorithm = control.as_ref().and_then(Decoded::asked_digest);
     // Without a batch no row is ours, but whether the file is whole can still be seen.
     let number = stored.as_ref().map_or(BatchNumber::from_value(0), |(_, batch)| batch.number);
-    let Some((mut file, mut decoded)) = read_rows(layout, number, algorithm, given)? else {
+    let Some((mut file, mut decoded)) = read_rows(taking, layout, number, algorithm)? else {
         return quarantined(vec![wrong_name(&given.name)]);
     };
     if let Some(control) = &control {
@@ -89,41 +85,38 @@ fn read(taking: &Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -
     quarantined(findings)
 }
 
-/// The digest that a control file asks for.
-pub fn asked_digest(layout: &Layout, control: Option<&Control>) -> Option<Algorithm> {
-    let decoded = decode(layout, FileKind::ReturnControl, &control?.bytes, None, &mut |_| {})?;
-    decoded.asked_digest()
-}
-
-/// Reads the private copy slice by slice: memory grows with the rows, never with the bytes.
+/// Reads the private copy slice by slice: memory grows with the rows, never with the bytes. Its digest comes from the
+/// thread that has followed the copy.
 fn read_rows<'l>(
+    taking: &mut Taking<'_>,
     layout: &'l Layout,
     batch: BatchNumber,
     algorithm: Option<Algorithm>,
-    given: &Given,
 ) -> Step<Option<(ReturnFile, Decoded<'l>)>> {
     let Some(inline) = ReturnReader::new(layout, batch, algorithm) else { return Ok(None) };
-    let Some(aside) = &given.digest else { return feed(inline, given).map(|reader| Some(reader.finish())) };
-    let reader = feed(inline.digest_elsewhere(), given)?;
+    let Some(followed) = taking.digest() else { return feed(taking, inline).map(|reader| Some(reader.finish())) };
+    let reader = feed(taking, inline.digest_elsewhere())?;
     match reader.digest_end() {
         None => Ok(Some(reader.finish())),
-        Some(end) if end == aside.end_of_range() => Ok(Some(reader.finish_with(Some(aside.digest())))),
+        Some(end) if end == followed.end_of_range() => Ok(Some(reader.finish_with(Some(followed.finish()?)))),
         // Something stands behind the trailer: the digest is over other bytes than was foreseen.
         Some(_) => {
             let inline = ReturnReader::new(layout, batch, algorithm).expect("it could be made before");
-            feed(inline, given).map(|reader| Some(reader.finish()))
+            feed(taking, inline).map(|reader| Some(reader.finish()))
         }
     }
 }
 
-fn feed<'l>(mut reader: ReturnReader<'l>, given: &Given) -> Step<ReturnReader<'l>> {
-    let failed = |source| crate::transport::Error::io(&given.path, "read", source);
-    let mut file = File::open(&given.path).map_err(failed)?;
-    let mut slice = vec![0; SLICE.min(given.size as usize + 1)];
+fn feed<'l>(taking: &Taking<'_>, mut reader: ReturnReader<'l>) -> Step<ReturnReader<'l>> {
+    let mut slice = vec![0; SLICE_BYTES];
+    let mut at = 0;
     loop {
-        match file.read(&mut slice).map_err(failed)? {
+        match taking.copy().read_at(&mut slice, at)? {
             0 => return Ok(reader),
-            read => reader.feed(&slice[..read]),
+            read => {
+                reader.feed(&slice[..read]);
+                at += read as u64;
+            }
         }
     }
 }
@@ -132,7 +125,7 @@ fn feed<'l>(mut reader: ReturnReader<'l>, given: &Given) -> Step<ReturnReader<'l
 fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Ended> {
     let code = sound.file.file_code.clone();
     loop {
-        let book = empty_book(taking, sound)?;
+        let book = empty_book(&taking.bureau.store, sound)?;
         let events = open_batch(book.batch.state, &sound.file);
         let is_news = events.contains(&BatchEvent::InDoubt);
         let mut changes = refuse_file(&book, events);
@@ -164,15 +157,21 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
     }
     let last = stretches.len() - 1;
     let total = (rows.len() + sound.matched.doubles.len() + sound.file.strangers.len()) as u64;
-    let mut ended = None;
-    for (place, stretch) in stretches.into_iter().enumerate() {
+    let mut beside = if last > 0 { Some(taking.bureau.beside()?) } else { None };
+    let (mut ended, mut ahead) = (None, None);
+    for (place, stretch) in stretches.iter().enumerate() {
+        let mine = &rows[stretch.clone()];
         loop {
-            let book = read_book(taking, &sound, &rows[stretch.clone()], order)?;
-            let doubles = &sound.matched.doubles;
-            let mut changes = settle(&book, &sound.file, &rows[stretch.clone()], doubles, order.today());
-            accept_first(&book, &mut changes);
+            let book = match ahead.take() {
+                Some(book) => book,
+                None => read_book(&taking.bureau.store, &sound, mine, order.today())?,
+            };
+            let mut changes = settle(&book, &sound.file, mine, &sound.matched.doubles, order.today());
+            if place == 0 {
+                accept_first(&book, &mut changes);
+            }
             if place == last {
-                let answered = answered(taking, &sound, &rows[stretch.clone()])?;
+                let answered = answered(taking, &sound, &book, mine)?;
                 conclude(&book, &sound.file, &key, &answered, order.today(), &mut changes);
             }
             let conn = taking.bureau.store.connection();
@@ -181,14 +180,33 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
                 let notes = opened(taking, &changes)?.into_iter().collect();
                 ended = Some(Ended::Processed { accepted: total, refused: 0, findings: Vec::new(), notes });
             }
-            let progress = stretch.end as u64;
-            if taking.apply(order, &changes, ended.as_ref(), |txn, file| txn.progress(file, progress))? == Applied::New
-            {
+            let (progress, today) = (stretch.end as u64, order.today());
+            drop(book);
+            let write = || taking.apply(order, &changes, ended.as_ref(), |txn, file| txn.progress(file, progress));
+            let next = stretches.get(place + 1).zip(beside.as_mut());
+            let next = next.map(|(next, beside)| (&mut beside.store, &rows[next.clone()]));
+            let (applied, read) = write_and_read_on(write, next, |(store, rows)| read_book(store, &sound, rows, today));
+            if applied? == Applied::New {
+                ahead = read.transpose()?.and_then(|book| book.after(changes.book_version));
                 break;
             }
         }
     }
     Ok(ended.expect("the last stretch ends the file"))
+}
+
+/// The next stretch is read while this one is written, on another connection.
+fn write_and_read_on<S: Send, W, R: Send>(
+    write: impl FnOnce() -> W,
+    next: Option<S>,
+    read: impl FnOnce(S) -> R + Send,
+) -> (W, Option<R>) {
+    std::thread::scope(|scope| {
+        let reading = next.map(|next| scope.spawn(move || read(next)));
+        let written = write();
+        let read = reading.map(|reading| reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        (written, read)
+    })
 }
 
 /// How many exceptions the file opens, those of its earlier stretches included, and where they are looked at.
@@ -202,7 +220,7 @@ fn opened(taking: &Taking<'_>, changes: &Changeset) -> Step<Option<String>> {
 fn see_evidence(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<()> {
     use crate::domain::instruction::BatchEvent::Delivered;
     loop {
-        let book = empty_book(taking, sound)?;
+        let book = empty_book(&taking.bureau.store, sound)?;
         if !open_batch(book.batch.state, &sound.file).contains(&Delivered) {
             return Ok(());
         }
@@ -218,38 +236,45 @@ fn accept_first(book: &BatchBook, changes: &mut Changeset) {
     }
 }
 
-fn empty_book(taking: &Taking<'_>, sound: &Sound) -> Step<BatchBook> {
-    let conn = taking.bureau.store.connection();
+fn empty_book(store: &Store, sound: &Sound) -> Step<BatchBook> {
+    let conn = store.connection();
     let (id, batch) = book::batch(conn, sound.batch.number)?.expect("a batch is never deleted");
     Ok(book::batch_book(conn, id, batch, (1, 0), |_, _, _| false)?)
 }
 
 /// The one read: the instructions of the stretch, and a close-up of each whose answer is not plain.
-fn read_book(taking: &mut Taking<'_>, sound: &Sound, rows: &[Row], order: &Order) -> Step<BatchBook> {
+fn read_book(store: &Store, sound: &Sound, rows: &[Row], today: Date) -> Step<BatchBook> {
     let file = &sound.file;
-    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return empty_book(taking, sound) };
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return empty_book(store, sound) };
     let mut answers = rows.iter().peekable();
-    let book = taking.bureau.store.read(|tx| {
+    let book = store.read(|tx| {
         let (id, batch) = book::batch(tx, sound.batch.number)?.expect("a batch is never deleted");
         book::batch_book(tx, id, batch, (first.sequence, last.sequence), |batch, sequence, line| {
             answers
                 .next_if(|row| row.sequence == sequence)
-                .is_some_and(|row| !post::is_plain(batch, line, row, file.outcome(row), order.today()))
+                .is_some_and(|row| !post::is_plain(batch, line, row, file.outcome(row), today))
         })
     })?;
     Ok(book)
 }
 
-/// What the batch will have been told once these rows are in.
-fn answered(taking: &Taking<'_>, sound: &Sound, rows: &[Row]) -> Step<Answered> {
+/// What the batch will have been told once these rows are in: the book knows its stretch, the store what lies around it.
+fn answered(taking: &Taking<'_>, sound: &Sound, book: &BatchBook, rows: &[Row]) -> Step<Answered> {
     let conn = taking.bureau.store.connection();
     let mut parts = files::parts(conn, sound.batch_id)?;
     parts.push((sound.file.part, sound.file.is_final));
     if !parts.iter().any(|(_, is_final)| *is_final) {
         return Ok(Answered { parts, ..Answered::default() });
     }
-    let mut unanswered = files::unanswered(conn, sound.batch_id)?;
-    unanswered.retain(|(sequence, _)| rows.binary_search_by_key(sequence, |row| row.sequence).is_err());
+    let beyond = book.first + book.lines.len() as u32;
+    let mut unanswered = files::unanswered(conn, sound.batch_id, (1, book.first - 1))?;
+    let mut rows = rows.iter().peekable();
+    for (line, sequence) in book.lines.iter().zip(book.first..) {
+        if rows.next_if(|row| row.sequence == sequence).is_none() && line.state == InstructionState::Sent {
+            unanswered.push((sequence, line.participant));
+        }
+    }
+    unanswered.extend(files::unanswered(conn, sound.batch_id, (beyond, sound.batch.count))?);
     Ok(Answered { parts, unanswered, noted: files::missing_noted(conn, sound.batch_id)? })
 }
 

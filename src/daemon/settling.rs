@@ -399,15 +399,15 @@ pub fn overdue(bureau: &Bureau, today: Date) -> Step<Vec<Overdue>> {
             late.push(Overdue { subject: one.subject(), words, is_transfer: true });
         }
     }
-    if let Some(year) = undrafted(bureau, &all, today)? {
-        let words = "no settlement is drafted and its due day has passed: `daikou settle` (R15)".to_owned();
+    if let Some((year, due)) = undrafted(bureau, today)?.filter(|(_, due)| today > *due) {
+        let words = format!("was due on {due}, and no settlement is drafted: `daikou settle` (R15)");
         late.push(Overdue { subject: year.to_string(), words, is_transfer: false });
     }
     Ok(late)
 }
 
-/// The settlement year that ended last, where its due day has passed, nothing of it is drafted, and something is owed.
-fn undrafted(bureau: &Bureau, all: &[Settlement], today: Date) -> Step<Option<SettlementYear>> {
+/// The settlement year that ended last and the day on which it is due, where something is owed and nothing is drafted.
+pub fn undrafted(bureau: &Bureau, today: Date) -> Step<Option<(SettlementYear, Date)>> {
     let policies = &bureau.config.policies;
     let Some(year) = policies.settlement_year(today).map(|year| year - 1) else { return Ok(None) };
     let (Some(first), Some(end), Some(due)) =
@@ -415,9 +415,13 @@ fn undrafted(bureau: &Bureau, all: &[Settlement], today: Date) -> Step<Option<Se
     else {
         return Ok(None);
     };
-    if year < first || today <= due || all.iter().any(|one| one.head.year >= year) {
+    // After the autumn of the last fee year is settled nothing is booked any more: no need to look, every few seconds.
+    let last = policies.newest().and_then(|policy| policy.years.last()).map_or(first, |terms| terms.fee_year + 1);
+    let all = settlements::all(bureau.store.connection())?;
+    if !(first..=last).contains(&year) || all.iter().any(|one| one.head.year >= year) {
         return Ok(None);
     }
     let start = policies.settlement_start(year);
-    Ok(settlements::anything_counts(bureau.store.connection(), start, next_day(end))?.then_some(year))
+    let counts = settlements::anything_counts(bureau.store.connection(), start, next_day(end))?;
+    Ok(counts.then_some((year, due)))
 }

@@ -71,7 +71,7 @@ fn receive(
     let posting = postings::transfer(key.clone(), booked(row.received_on, &closed), owed_by, cleared, rest);
     let mut changes = Changeset::default();
     let concerns = Concerns { line: Some(line), content, ..Concerns::default() };
-    changes.postings.push(NewPosting { posting, concerns: Some(concerns) });
+    changes.postings.push(NewPosting { posting, concerns: Some(Box::new(concerns)) });
     if let (Some(settlement), true) = (&approved, cleared.is_positive()) {
         let clearing = NewClearing { posting: 0, settlement: settlement.id, transfer: None, amount: cleared };
         changes.clearings.push(clearing);

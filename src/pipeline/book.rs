@@ -158,6 +158,15 @@ pub struct BatchBook {
     pub closed: BTreeSet<Month>,
 }
 
+impl BatchBook {
+    /// This book beside which another stretch of the same batch, decided on version `before`, was written. It holds where
+    /// nothing else was written since it was read: stretches share no instruction, and a batch no participant (R12).
+    pub fn after(self, before: u64) -> Option<BatchBook> {
+        let is_newest = self.version == before || self.version == before + 1;
+        is_newest.then_some(BatchBook { version: before + 1, ..self })
+    }
+}
+
 /// A batch as stored.
 #[derive(Clone, Debug)]
 pub struct BatchLine {
@@ -277,7 +286,7 @@ pub struct NewPosting {
     /// The posting.
     pub posting: Posting,
     /// More than the instruction number says; `None` for the plain posting of a return.
-    pub concerns: Option<Concerns>,
+    pub concerns: Option<Box<Concerns>>,
 }
 
 /// What a posting concerns, beyond what its key says.

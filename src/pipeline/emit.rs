@@ -2,6 +2,7 @@
 
 use crate::domain::exception::Class;
 use crate::domain::instruction::{BatchEvent, BatchState};
+use crate::domain::ledger::PostingKey;
 use crate::domain::money::Money;
 use crate::domain::returns::FileAnswer;
 use crate::format::defect::Defect;
@@ -128,6 +129,9 @@ pub fn drop_repeated<E>(
     out: &mut Changeset,
     mut known: impl FnMut(&str) -> Result<Option<[u8; 32]>, E>,
 ) -> Result<(), E> {
+    if !out.postings.iter().any(may_repeat) {
+        return Ok(());
+    }
     let mut seen: BTreeMap<String, [u8; 32]> = BTreeMap::new();
     let mut places = Vec::with_capacity(out.postings.len());
     let mut kept = Vec::with_capacity(out.postings.len());
@@ -165,16 +169,18 @@ enum Place {
     Conflict,
 }
 
+/// Whether its key may have been used before: it holds a text of the bank.
+fn may_repeat(new: &NewPosting) -> bool {
+    matches!(new.posting.key, PostingKey::FurtherReturn(..) | PostingKey::StrangeReturn(..))
+}
+
 /// `Some(true)` for the same content again, `Some(false)` for other content, `None` for a key that is new.
 fn repeated<E>(
     new: &NewPosting,
     seen: &mut BTreeMap<String, [u8; 32]>,
     known: &mut impl FnMut(&str) -> Result<Option<[u8; 32]>, E>,
 ) -> Result<Option<bool>, E> {
-    use crate::domain::ledger::PostingKey::{FurtherReturn, StrangeReturn};
-    let (FurtherReturn(..) | StrangeReturn(..), Some(concerns)) = (&new.posting.key, &new.concerns) else {
-        return Ok(None);
-    };
+    let Some(concerns) = new.concerns.as_ref().filter(|_| may_repeat(new)) else { return Ok(None) };
     let (key, content) = (new.posting.key.to_string(), concerns.content_digest());
     let before = match seen.get(&key) {
         Some(digest) => Some(*digest),

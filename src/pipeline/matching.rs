@@ -114,7 +114,9 @@ pub struct Matched {
 pub fn match_rows(file: &mut ReturnFile, count: u32) -> Matched {
     let mut rows = std::mem::take(&mut file.rows);
     if !rows.is_sorted_by_key(|row| row.sequence) {
-        rows.sort_by_key(|row| (row.sequence, row.line));
+        rows = in_order(&rows);
+        let texts = Arc::make_mut(&mut file.texts);
+        texts.serials = serials_in_order(texts, &mut rows);
     }
     let mut matched = Matched::default();
     let beyond = rows.partition_point(|row| row.sequence <= count);
@@ -144,6 +146,26 @@ pub fn match_rows(file: &mut ReturnFile, count: u32) -> Matched {
     matched
 }
 
+/// The rows by sequence, doubles in file order: their places are sorted, since a row is much wider.
+fn in_order(rows: &[Row]) -> Vec<Row> {
+    let mut places: Vec<u64> =
+        (0..).zip(rows).map(|(place, row): (u64, &Row)| u64::from(row.sequence) << 32 | place).collect();
+    places.sort_unstable();
+    places.iter().map(|place| rows[(place & u64::from(u32::MAX)) as usize]).collect()
+}
+
+/// The serials in the order of the rows that point to them: they are read in that order, and neighbours lie together.
+fn serials_in_order(texts: &Texts, rows: &mut [Row]) -> Vec<u8> {
+    let width = texts.serial_width;
+    let mut serials = Vec::with_capacity(texts.serials.len());
+    for (place, row) in (0..).zip(rows) {
+        let start = row.serial as usize * width;
+        serials.extend_from_slice(&texts.serials[start..start + width]);
+        row.serial = place;
+    }
+    serials
+}
+
 /// Digest of what a bank must echo: account, and ID number and name where its layout returns them (R17 folding).
 /// Eight bytes of SHA-256: narrow enough to be compared for a million rows, stable for ever.
 pub fn echo(account: &str, id_number: Option<&str>, name: Option<&str>) -> i64 {
@@ -161,4 +183,42 @@ pub fn echo(account: &str, id_number: Option<&str>, name: Option<&str>) -> i64 {
 /// Ordinary Chinese names and ID numbers fold to themselves.
 fn needs_folding(text: &str) -> bool {
     !text.chars().all(|c| matches!(c, '\u{4e00}'..='\u{9fff}' | '0'..='9' | 'A'..='Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows in this order, each with a serial that tells its line.
+    fn file(sequences: &[u32]) -> ReturnFile {
+        let mut texts = Texts { serial_width: 4, ..Texts::default() };
+        let mut rows = Vec::new();
+        for (sequence, line) in sequences.iter().zip(2..) {
+            texts.serials.extend_from_slice(format!("S{line:<3}").as_bytes());
+            let (amount, actual) = (Money::from_fen(3_000), Money::from_fen(3_000));
+            let serial = line - 2;
+            rows.push(Row { sequence: *sequence, line, amount, actual, echo: 0, booked_on: None, code: 0, serial });
+        }
+        ReturnFile { rows, texts: Arc::new(texts), ..ReturnFile::default() }
+    }
+
+    #[test]
+    fn rows_in_any_order_keep_their_own_serials() {
+        for order in [vec![1, 2, 3], vec![3, 1, 2], vec![2, 2, 1, 9, 2, 0], vec![]] {
+            let mut given = file(&order);
+            let matched = match_rows(&mut given, 3);
+            assert!(matched.rows.is_sorted_by(|a, b| a.sequence < b.sequence));
+            for row in matched.rows.iter().chain(&matched.doubles) {
+                assert_eq!(given.serial(row), format!("S{}", row.line), "{order:?}");
+                assert_eq!(order[row.line as usize - 2], row.sequence, "{order:?}");
+            }
+            for stranger in &given.strangers {
+                assert_eq!(stranger.serial, format!("S{}", stranger.line), "{order:?}");
+            }
+            assert_eq!(matched.rows.len() + matched.doubles.len() + given.strangers.len(), order.len());
+        }
+        let matched = match_rows(&mut file(&[2, 2, 1, 9, 2, 0]), 3);
+        assert_eq!(matched.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [4, 2], "the first of two counts");
+        assert_eq!(matched.doubles.iter().map(|row| row.line).collect::<Vec<_>>(), [3, 6]);
+    }
 }

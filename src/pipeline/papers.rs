@@ -99,7 +99,7 @@ fn summary(head: &Head, net: &[Claim]) -> Vec<u8> {
 const TAKEN_BACK: &str = "冲减以前清算";
 
 /// What a payer is told of somebody whom the settlement before could not have yet.
-const LATE: &str = "上一清算年度结转";
+const LATE: &str = "以前清算年度结转";
 
 fn names(head: &Head, net: &[Claim]) -> Vec<u8> {
     let mut sheet = Sheet::new(&[
@@ -220,15 +220,13 @@ pub fn settlement_workbook(head: &Head, net: &[Claim], district: &str, made_on: 
         summary.group(chinese);
         names.group(chinese);
         for line in lines(&of_kind) {
-            let remark = if line.amount < Money::ZERO { TAKEN_BACK } else { "" };
-            let (category, people) = (line.category.chinese(), Cell::Count(line.people as i64));
-            summary.row(vec![
-                category.into(),
-                Cell::Count(line.fee_year.into()),
-                remark.into(),
-                people,
-                line.amount.into(),
-            ]);
+            // Who is taken back is not claimed: such people do not add up with the others.
+            let (remark, people) = match line.amount < Money::ZERO {
+                true => (format!("{TAKEN_BACK} {} 人", line.people), Cell::Empty),
+                false => (String::new(), Cell::Count(line.people as i64)),
+            };
+            let (category, year) = (line.category.chinese(), Cell::Count(line.fee_year.into()));
+            summary.row(vec![category.into(), year, remark.into(), people, line.amount.into()]);
         }
         for claim in &of_kind {
             names.row(vec![
@@ -272,7 +270,7 @@ pub fn ex_post_workbook(head: &Head, payouts: &[Payout], district: &str, made_on
     paper.subtitles.push(format!("代缴部门：{}　区县：{district}", head.payer.chinese()));
     paper.is_landscape = true;
     (paper.counted, paper.capitals) = (Some("人"), Some("amount"));
-    paper.notes.push("发放后请填写发放日期和发放结果（已发放、已退回），将本表投入 in 目录".to_owned());
+    paper.notes.push("说明：发放后请填写发放日期和发放结果（已发放、已退回），将本表投入 in 目录".to_owned());
     for payout in payouts {
         paper.row(vec![
             IdNumber::from_key(payout.participant).text().into(),
@@ -356,7 +354,7 @@ mod tests {
         assert_eq!(summary, expected);
         let names = String::from_utf8(papers.names.clone()).unwrap();
         assert!(
-            names.contains(",500199197001010022,'=测试乙,2018,低保对象,代缴,70.00,上一清算年度结转\r\n"),
+            names.contains(",500199197001010022,'=测试乙,2018,低保对象,代缴,70.00,以前清算年度结转\r\n"),
             "{names}"
         );
         assert!(names.ends_with(",测试丙,2018,低保对象,代缴,-70.00,冲减以前清算\r\n"), "{names}");

@@ -239,7 +239,7 @@ impl Case<'_> {
             line: Some(self.row.line),
             content: content(&answer.serial, answer.actual, answer.booked_on),
         };
-        out.postings.push(NewPosting { posting, concerns: Some(concerns) });
+        out.postings.push(NewPosting { posting, concerns: Some(Box::new(concerns)) });
     }
 
     /// R7a: the version in force on the booking date, not older than the one it was made from.
@@ -313,14 +313,14 @@ pub fn post_double(book: &BatchBook, file: &ReturnFile, row: &Row, first: &Row, 
         exception.posting = Some(out.postings.len());
         out.postings.push(NewPosting {
             posting,
-            concerns: Some(Concerns {
+            concerns: Some(Box::new(Concerns {
                 participant: Some(id),
                 fee_year: Some(book.batch.fee_year),
                 instruction: Some(number),
                 line: Some(row.line),
                 content: content(&mark, row.actual, row.booked_on),
                 ..Concerns::default()
-            }),
+            })),
         });
     }
     out.answers.push(answer_row(book, file, row, false));
@@ -347,7 +347,7 @@ pub fn post_stranger(bank: &str, row: &StrangeRow, closed: &BTreeSet<Month>, tod
         exception.posting = Some(out.postings.len());
         let content = content(&mark, row.actual, row.booked_on);
         let concerns = Concerns { line: Some(row.line), content, ..Concerns::default() };
-        out.postings.push(NewPosting { posting, concerns: Some(concerns) });
+        out.postings.push(NewPosting { posting, concerns: Some(Box::new(concerns)) });
     }
     out.opened.push(exception);
 }

@@ -515,7 +515,7 @@ fn push(matter: &Matter<'_>, posting: Posting, version: Option<u32>, resolution:
         line: None,
         content: resolution.reason.clone(),
     };
-    out.postings.push(NewPosting { posting, concerns: Some(concerns) });
+    out.postings.push(NewPosting { posting, concerns: Some(Box::new(concerns)) });
 }
 
 fn move_instruction(

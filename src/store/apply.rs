@@ -150,11 +150,17 @@ impl Txn<'_> {
             cover(&mut covered, head, &entries[first..]);
             heads.push(head);
         }
-        self.postings.update(&covered);
-        let sql = "INSERT OR FAIL INTO posting SELECT c0, c1, c2, c3, ?1 FROM feed";
-        feed::insert(&self.tx, sql, [self.seq], &heads, |head, column| head[column].into())?;
-        let sql = "INSERT OR FAIL INTO entry SELECT c0, c1, c2, c3 FROM feed";
-        feed::insert(&self.tx, sql, [], &entries, |entry, column| entry[column].into())
+        let (tx, seq, digest) = (&self.tx, self.seq, &mut self.postings);
+        beside(
+            covered.len() >= WORTH_A_THREAD,
+            || digest.update(&covered),
+            || {
+                let sql = "INSERT OR FAIL INTO posting SELECT c0, c1, c2, c3, ?1 FROM feed";
+                feed::insert(tx, sql, [seq], &heads, |head, column| head[column].into())?;
+                let sql = "INSERT OR FAIL INTO entry SELECT c0, c1, c2, c3 FROM feed";
+                feed::insert(tx, sql, [], &entries, |entry, column| entry[column].into())
+            },
+        )
     }
 
     /// Postings under a text key are numbered from 1; those of instructions begin far above.
@@ -433,6 +439,21 @@ impl Txn<'_> {
     fn instruction_id(&self, number: InstructionNumber) -> Result<i64> {
         Ok((self.batch(number.batch)?.0 << SEQUENCE_BITS) + i64::from(number.sequence))
     }
+}
+
+/// Bytes whose digest takes longer than to start a thread for it.
+const WORTH_A_THREAD: usize = 256 * 1024;
+
+/// Does `other` on another thread while `work` is done, where that is worth it.
+fn beside<T>(is_worth_it: bool, other: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
+    if !is_worth_it {
+        other();
+        return work();
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(other);
+        work()
+    })
 }
 
 /// First and last stored number that the instructions of a batch can have.

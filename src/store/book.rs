@@ -11,7 +11,7 @@ use crate::domain::policy::{Refusal, Subsidy, Terms};
 use crate::domain::returns::Return;
 use crate::pipeline::book::*;
 use crate::store::words::{self, Accounts};
-use crate::store::{Error, Result, chain, date, feed};
+use crate::store::{Error, Result, chain, date, feed, pack};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -99,21 +99,25 @@ fn read_lines(conn: &Connection, stretch: &Stretch) -> Result<Vec<Line>> {
     let accounts = Accounts::load(conn)?;
     let mut lines = Vec::with_capacity(stretch.len());
     let mut statement = conn.prepare_cached(
-        "SELECT participant, amount, government, receivable, echo, version FROM instruction
-         WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+        "SELECT pack(id, participant, amount, government, receivable, echo, version) FROM instruction
+         WHERE id BETWEEN ?1 AND ?2",
     )?;
-    let mut rows = statement.query(stretch.ids())?;
-    while let Some(row) = rows.next()? {
-        let receivable: i64 = row.get(3)?;
+    let mut packed = statement.query(stretch.ids())?;
+    let Some(packed) = packed.next()? else { return Ok(lines) };
+    let packed = packed.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+    for [id, participant, amount, government, receivable, echo, version] in pack::rows(packed) {
+        if id != stretch.ids().0 + lines.len() as i64 {
+            break;
+        }
         lines.push(Line {
-            participant: row.get(0)?,
-            amount: Money::from_fen(row.get(1)?),
+            participant,
+            amount: Money::from_fen(amount),
             deemed: match receivable {
                 0 => None,
-                receivable => Some((accounts.account(receivable)?, Money::from_fen(row.get(2)?))),
+                receivable => Some((accounts.account(receivable)?, Money::from_fen(government))),
             },
-            echo: row.get(4)?,
-            version: row.get(5)?,
+            echo,
+            version: version as u32,
             state: InstructionState::Sent,
             closer: false,
         });
@@ -154,16 +158,17 @@ fn close_ups(
     let mut keys: Vec<i64> = close.iter().map(|(_, participant)| *participant).collect();
     keys.sort_unstable();
     let (Some(low), Some(high)) = (keys.first(), keys.last()) else { return Ok(close_ups) };
-    let dossiers: HashMap<i64, Dossier> = dossiers(conn, *low..=*high, fee_year, Whom::These(&keys))?
-        .into_iter()
-        .map(|dossier| (dossier.id.key(), dossier))
-        .collect();
+    let people = dossiers(conn, *low..=*high, fee_year, Whom::These(&keys))?;
+    let mut people: HashMap<i64, Dossier> = people.into_iter().map(|person| (person.id.key(), person)).collect();
     let mut earlier = answers(conn, stretch.ids())?;
     let posted = posted(conn, stretch.ids())?;
     for (sequence, participant) in close {
         let instruction = stretch.base + i64::from(*sequence);
-        let dossier = dossiers.get(participant).cloned();
-        let dossier = dossier.unwrap_or_else(|| empty(IdNumber::from_key(*participant), fee_year));
+        let dossier = match people.remove(participant) {
+            Some(dossier) => dossier,
+            // Nobody knows them, or a row before this one took what is known.
+            None => dossier(conn, IdNumber::from_key(*participant), fee_year)?,
+        };
         let earlier = earlier.remove(&instruction).unwrap_or_default();
         close_ups.insert(*sequence, CloseUp { dossier, earlier, posted: posted.contains(&instruction) });
     }

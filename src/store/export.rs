@@ -5,7 +5,7 @@ mod settling;
 use crate::domain::ids::{BatchNumber, IdNumber};
 use crate::domain::ledger::{Account, Basis, Entry, Event};
 use crate::domain::money::Money;
-use crate::domain::participant::{DistrictCode, Status};
+use crate::domain::participant::{DistrictCode, Payer, Status};
 use crate::store::words::{self, Accounts};
 use crate::store::{Error, FileState, book};
 use rusqlite::{Connection, Row};
@@ -309,9 +309,17 @@ fn entry(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Res
     out.day(row.get(7)?);
     out.id(row.get(8)?);
     out.maybe(row.get::<_, Option<i64>>(9)?);
-    out.subsidy(row, 10)?;
-    match owing_district(&entry) {
-        Some(district) => out.put(district),
+    let owed_by = owing(&entry);
+    match (owed_by, row.get::<_, Option<i64>>(10)?) {
+        // A payer's money is of no plan.
+        (Some((payer, _)), None) => {
+            out.put(payer.word());
+            out.put("");
+        }
+        _ => out.subsidy(row, 10)?,
+    }
+    match owed_by {
+        Some((_, district)) => out.put(district),
         None if entry.basis() == Basis::Deemed => out.text(row, 13)?,
         None => out.text(row, 12)?,
     }
@@ -324,10 +332,10 @@ fn entry(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Res
     Ok(())
 }
 
-/// The recognising district of a deemed line stands in its account.
-fn owing_district(entry: &Entry) -> Option<DistrictCode> {
+/// Payer and recognising district of a line that touches a receivable stand in its account.
+fn owing(entry: &Entry) -> Option<(Payer, DistrictCode)> {
     [entry.debit(), entry.credit()].into_iter().find_map(|account| match account {
-        Account::Receivable(_, district) => Some(district),
+        Account::Receivable(payer, district) => Some((payer, district)),
         _ => None,
     })
 }

@@ -223,13 +223,15 @@ pub fn parts(conn: &Connection, batch: i64) -> Result<Vec<(u32, bool)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Instructions of a batch that wait for their answer: sequence and participant.
-pub fn unanswered(conn: &Connection, batch: i64) -> Result<Vec<(u32, i64)>> {
+/// Instructions `first` to `last` of a batch that wait for their answer: sequence and participant.
+pub fn unanswered(conn: &Connection, batch: i64, (first, last): (u32, u32)) -> Result<Vec<(u32, i64)>> {
     let mut statement = conn.prepare_cached(
         "SELECT i.id & ((1 << 27) - 1), i.participant FROM instruction_state s JOIN instruction i ON i.id = s.id
          WHERE s.id BETWEEN ?1 AND ?2 AND s.state = 2",
     )?;
-    let rows = statement.query_map(range(batch), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let base = range(batch).0;
+    let rows =
+        statement.query_map((base + i64::from(first), base + i64::from(last)), |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -18,6 +18,7 @@ pub mod figures;
 pub mod files;
 pub mod lines;
 pub mod overview;
+mod pack;
 pub mod payouts;
 pub mod settlements;
 pub mod summary;
@@ -119,11 +120,13 @@ impl Store {
             conn.pragma_update(None, pragma, value)?;
         }
         conn.pragma_update(None, "cell_size_check", "ON")?;
-        conn.pragma_update(None, "cache_size", -32_768)?;
-        // 128 MB: the log of one large file is folded back once, not by every fourth commit of it.
-        conn.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+        conn.pragma_update(None, "cache_size", -16_384)?;
+        // 512 MB: the daemon folds the log back beside its work (`fold`); a commit does it only where nobody else has.
+        conn.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+        conn.pragma_update(None, "journal_size_limit", 268_435_456)?;
         conn.set_prepared_statement_cache_capacity(128);
         feed::register(&conn)?;
+        pack::register(&conn)?;
         let mut store = Store { conn };
         store.migrate(path)?;
         Ok(store)
@@ -169,6 +172,12 @@ impl Store {
     /// The connection, for statements that only read.
     pub fn connection(&self) -> &Connection {
         &self.conn
+    }
+
+    /// Folds what the write-ahead log holds back into the store, as far as no reader stands in the way; writers go on
+    /// meanwhile on their connections.
+    pub fn fold(&self) -> Result<()> {
+        Ok(self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 
     /// A consistent copy of the store in a new file.

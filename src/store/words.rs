@@ -8,7 +8,7 @@ use crate::domain::returns::Outcome;
 use crate::domain::settlement::{ExPostState, SettlementState};
 use crate::store::{Error, Result};
 use rusqlite::Connection;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 macro_rules! stored {
     ($($read:ident: $kind:ident),*) => {
@@ -26,8 +26,8 @@ stored!(instruction_state: InstructionState, batch_state: BatchState, plan_state
 /// Accounts and their stored numbers: 1 to 4 are fixed, receivables get the next number when they are first used.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
-    ids: HashMap<Account, i64>,
-    accounts: HashMap<i64, Account>,
+    ids: BTreeMap<Account, i64>,
+    accounts: BTreeMap<i64, Account>,
 }
 
 impl Accounts {

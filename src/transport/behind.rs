@@ -1,16 +1,13 @@
-//! Work on bytes that goes on behind the one who makes or moves them: a file that is written while it is made, and a
-//! digest that is computed while its file is copied. On two cores the slower of the two is all that is waited for.
+//! A file that is written behind the one who makes its bytes: on two cores the slower of the two is all that is waited
+//! for.
 
-use crate::format::digest::{Algorithm, Hasher};
 use crate::transport::folder::{Spooled, part_path};
 use crate::transport::{Digest, Error, create_new, hex, make_folder, sync_folder};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Bytes that are handed over at once, and how many such pieces are on the way at most.
@@ -153,68 +150,6 @@ impl Write for Making {
     }
 }
 
-/// A digest over a range of bytes, computed while they are moved.
-#[derive(Debug)]
-pub struct Aside {
-    range: Range<u64>,
-    place: u64,
-    pieces: Option<SyncSender<Vec<u8>>>,
-    computed: Mutex<Computed>,
-}
-
-#[derive(Debug)]
-enum Computed {
-    Running(JoinHandle<String>),
-    Done(String),
-}
-
-impl Aside {
-    /// Over `range` of the bytes that will be given.
-    pub fn new(algorithm: Algorithm, range: Range<u64>) -> Aside {
-        let (pieces, given) = sync_channel::<Vec<u8>>(2 * PIECES);
-        let running = std::thread::spawn(move || {
-            let mut hasher = Hasher::new(algorithm);
-            given.iter().for_each(|piece| hasher.update(&piece));
-            hasher.finish()
-        });
-        Aside { range, place: 0, pieces: Some(pieces), computed: Mutex::new(Computed::Running(running)) }
-    }
-
-    /// The next bytes of the file.
-    pub fn give(&mut self, bytes: &[u8]) {
-        let (begin, end) = (self.place, self.place + bytes.len() as u64);
-        self.place = end;
-        let (from, to) = (self.range.start.clamp(begin, end) - begin, self.range.end.clamp(begin, end) - begin);
-        if from < to
-            && let Some(pieces) = &self.pieces
-        {
-            // Whoever computes lives as long as this sender.
-            let _ = pieces.send(bytes[from as usize..to as usize].to_vec());
-        }
-    }
-
-    /// No more bytes come: the digest is computed to its end meanwhile.
-    pub fn end(&mut self) {
-        self.pieces = None;
-    }
-
-    /// Where its range ends.
-    pub fn end_of_range(&self) -> u64 {
-        self.range.end
-    }
-
-    /// Waits for the digest, lower-case hexadecimal.
-    pub fn digest(&self) -> String {
-        let mut computed = self.computed.lock().unwrap_or_else(PoisonError::into_inner);
-        let digest = match std::mem::replace(&mut *computed, Computed::Done(String::new())) {
-            Computed::Running(running) => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Computed::Done(digest) => digest,
-        };
-        *computed = Computed::Done(digest.clone());
-        digest
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,19 +172,5 @@ mod tests {
         let mut behind = Behind::new(File::options().write(true).open("/dev/full").unwrap(), false);
         let written = (0..64).try_for_each(|_| behind.write_all(&[0; PIECE]));
         assert!(written.is_err() && behind.finish().is_err());
-    }
-
-    #[test]
-    fn a_digest_aside_is_over_its_range_however_the_bytes_come() {
-        let bytes: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
-        for size in [1, 7, 4_096, 20_000] {
-            for range in [0..9_000_u64, 100..10_000, 0..0] {
-                let mut aside = Aside::new(Algorithm::Sm3, range.clone());
-                bytes.chunks(size).for_each(|chunk| aside.give(chunk));
-                aside.end();
-                let wanted = Algorithm::Sm3.of(&bytes[range.start as usize..range.end as usize]);
-                assert_eq!((aside.digest(), aside.digest()), (wanted.clone(), wanted));
-            }
-        }
     }
 }

@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::copying::{Copying, Follower, Growing};
 use super::{CHUNK_BYTES, Digest, Error, create_new, escaped, hex, make_folder, sync_folder};
 
 /// One name in a drop folder, as it was when it was looked at.
@@ -183,25 +184,26 @@ impl Folder {
     /// Moving it would not do: a client's open handle goes on writing into a moved file. [`Error::Changed`] if the
     /// source is not to the last bit of its inode what the scan saw, before and after the copy; at most `limit` bytes.
     pub fn spool(&self, candidate: &Candidate, spool: &Path, limit: u64) -> Result<Spooled, Error> {
-        self.spool_and_tell(candidate, spool, limit, &mut |_| {})
+        self.copy(candidate, spool, limit, |_| {})?.land().cloned()
     }
 
-    /// The same; `tell` is given all bytes in their order while they are copied.
-    pub fn spool_and_tell(
+    /// As [`Folder::spool`], without waiting for the disk: the bytes may be parsed while the copy lands. `follow` gets a
+    /// reader that follows the copy from its first byte on.
+    pub fn copy(
         &self,
         candidate: &Candidate,
         spool: &Path,
         limit: u64,
-        tell: &mut dyn FnMut(&[u8]),
-    ) -> Result<Spooled, Error> {
-        let mut source = self.open_safely(candidate, limit)?;
+        follow: impl FnOnce(Follower),
+    ) -> Result<Copying, Error> {
+        let source = self.open_safely(candidate, limit)?;
         make_folder(spool)?;
         let part = part_path(spool);
-        let copied = self.copy(candidate, &mut source, &part, tell).and_then(|sha256| {
-            let path = spool.join(hex(&sha256));
-            fs::rename(&part, &path).map_err(|source| Error::io(&path, "rename the copy", source))?;
-            sync_folder(spool)?;
-            Ok(Spooled { path, sha256, size: candidate.size })
+        let copied = self.copy_bytes(candidate, source, &part, follow).and_then(|(bytes, sha256)| {
+            let spooled = Spooled { path: spool.join(hex(&sha256)), sha256, size: candidate.size };
+            let handle = bytes.try_clone().map_err(|source| Error::io(&part, "share", source))?;
+            let (part, path) = (part.clone(), spooled.path.clone());
+            Copying::begin(spooled, bytes, move || land(&handle, &part, &path))
         });
         if copied.is_err() {
             // The error counts, not what may be left: `sweep_parts` finds it.
@@ -260,37 +262,45 @@ impl Folder {
     }
 
     /// Copies exactly the candidate's size, then looks at the source once more.
-    fn copy(
+    fn copy_bytes(
         &self,
         candidate: &Candidate,
-        source: &mut File,
+        source: File,
         part: &Path,
-        tell: &mut dyn FnMut(&[u8]),
-    ) -> Result<Digest, Error> {
+        follow: impl FnOnce(Follower),
+    ) -> Result<(File, Digest), Error> {
         let from = self.path.join(&candidate.name);
         let mut copy = create_new(part, 0o600)?;
+        let (growing, follower) = Growing::begin(&copy).map_err(|source| Error::io(part, "share", source))?;
+        follow(follower);
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; CHUNK_BYTES];
         // One byte more than was announced: a file that grows is seen, one without end is not followed.
-        let mut bounded = source.take(candidate.size + 1);
+        let mut bounded = (&source).take(candidate.size + 1);
         let mut size = 0;
         loop {
             let count = bounded.read(&mut buffer).map_err(|source| Error::io(&from, "read", source))?;
             if count == 0 {
                 break;
             }
-            size += count as u64;
-            tell(&buffer[..count]);
-            hasher.update(&buffer[..count]);
             copy.write_all(&buffer[..count]).map_err(|source| Error::io(part, "write the copy", source))?;
+            growing.by(count);
+            hasher.update(&buffer[..count]);
+            size += count as u64;
         }
-        let stat = rustix::fs::fstat(&*source).map_err(|errno| Error::io(&from, "look at", errno))?;
+        let stat = rustix::fs::fstat(&source).map_err(|errno| Error::io(&from, "look at", errno))?;
         if size != candidate.size || Candidate::of(candidate.name.clone(), &stat) != *candidate {
             return Err(Error::Changed { path: escaped(&from) });
         }
-        copy.sync_all().map_err(|source| Error::not_durable(part, source))?;
-        Ok(hasher.finalize().into())
+        Ok((copy, hasher.finalize().into()))
     }
+}
+
+/// Brings a copy to disk, then gives it its name.
+fn land(copy: &File, part: &Path, path: &Path) -> Result<(), Error> {
+    copy.sync_all().map_err(|source| Error::not_durable(part, source))?;
+    fs::rename(part, path).map_err(|source| Error::io(path, "rename the copy", source))?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Removes halves of copies that a crash left, once they are a day old: a younger one may be a command's at work.

@@ -1,8 +1,8 @@
 //! How bytes come in and go out. Never looks inside a file.
 //!
 //! Everything that lies in a drop folder is hostile until it is a private copy: its name, its type, its size, and the
-//! handle through which its sender may still be writing. [`folder`] brings files in, [`place`] puts files where they
-//! stay. A bank's folders are a [`remote::Remote`], [`local`] or over [`sftp`]: [`outbound`] delivers to it, [`inbound`]
+//! handle through which its sender may still be writing. [`folder`] brings files in as copies that others
+//! may follow ([`copying`]), [`place`] puts files where they stay. A bank's folders are a [`remote::Remote`], [`local`] or over [`sftp`]: [`outbound`] delivers to it, [`inbound`]
 //! fetches from it. All calls block: the daemon makes them outside its async tasks.
 
 use std::ffi::OsStr;
@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use sha2::{Digest as _, Sha256};
 
 pub mod behind;
+pub mod copying;
 pub mod folder;
 pub mod inbound;
 pub mod local;
@@ -302,7 +303,7 @@ fn create_new(path: &Path, mode: u32) -> Result<File, Error> {
     {
         return Err(Error::io(path, "remove what a crash left", source));
     }
-    let created = File::options().write(true).create_new(true).mode(mode).open(path);
+    let created = File::options().read(true).write(true).create_new(true).mode(mode).open(path);
     created.map_err(|source| Error::io(path, "create", source))
 }
 

@@ -61,7 +61,7 @@ impl Copy {
             conn.execute_batch(&format!("DROP TRIGGER {table}_{verb}; DROP TRIGGER {table}_stays")).unwrap();
         }
         conn.execute_batch(
-            "DROP TRIGGER claim_is_final; DROP TRIGGER claim_stays; DROP TRIGGER clearing_is_final;
+            "DROP TRIGGER settlement_stays; DROP TRIGGER claim_is_final; DROP TRIGGER claim_stays; DROP TRIGGER clearing_is_final;
              DROP TRIGGER clearing_stays",
         )
         .unwrap();

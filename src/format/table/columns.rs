@@ -191,7 +191,7 @@ impl TableKind {
         match self {
             TableKind::Participants => &[AccountName, Status, StatusSince, Town, Village, PersonNumber],
             TableKind::List => &[AsOf],
-            TableKind::ExpostPaid => &[Outcome],
+            TableKind::ExpostPaid => &[Outcome, Name, District, Category, Payer],
             _ => &[],
         }
     }

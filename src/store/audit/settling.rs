@@ -98,6 +98,11 @@ pub(super) fn settlements(conn: &Connection) -> Result<Option<String>> {
 
 /// What an approved settlement counts is what the ledger has: whom, for which year, as what, how much, owed by whom.
 fn members(conn: &Connection) -> Result<Option<String>> {
+    let lost = "SELECT participant, fee_year FROM settlement_item m
+         WHERE NOT EXISTS (SELECT 1 FROM settlement WHERE id = m.settlement) LIMIT 1";
+    if let Some((participant, fee_year)) = first(conn, lost, |row| Ok((row.get(0)?, row.get(1)?)))? {
+        return Ok(Some(format!("{}: counted by a settlement that is not there", plan_name(participant, fee_year))));
+    }
     let differs = "SELECT t.year, t.payer, t.district, m.participant, m.fee_year, m.kind
          FROM settlement_item m JOIN settlement t ON t.id = m.settlement AND t.state > 0
          LEFT JOIN claim c ON c.kind = m.kind AND c.item = m.item

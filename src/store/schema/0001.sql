@@ -412,10 +412,13 @@ SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_
        CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state
 FROM plan p LEFT JOIN instruction_state s ON s.id = p.instruction;
 
+CREATE VIEW undoing AS                      -- postings that take back, or put right, something of another one
+SELECT posting, undoes AS origin FROM posting_key WHERE undoes IS NOT NULL;
+
 CREATE VIEW settled_origin AS               -- what a posting undoes, back to the first: whether a settlement has it for good
 WITH RECURSIVE back (posting, origin) AS (
-    SELECT posting, undoes FROM posting_key WHERE undoes IS NOT NULL
-    UNION SELECT b.posting, k.undoes FROM back b JOIN posting_key k ON k.posting = b.origin WHERE k.undoes IS NOT NULL)
+    SELECT posting, origin FROM undoing
+    UNION SELECT b.posting, u.origin FROM back b JOIN undoing u ON u.posting = b.origin)
 SELECT b.posting, min(p.booked_on) AS booked_on,
        (SELECT max(t.ends_on) FROM back c
         JOIN settlement_item m ON m.kind = 0 AND m.item BETWEEN c.origin * 4 AND c.origin * 4 + 3
@@ -435,10 +438,10 @@ FROM entry e
 JOIN posting p ON p.id = e.id >> 2
 JOIN account a ON a.id = CASE WHEN e.credit = 4 THEN e.debit ELSE e.credit END
 LEFT JOIN settled_origin o ON o.posting = e.id >> 2
-LEFT JOIN posting_key u ON u.posting = e.id >> 2
-LEFT JOIN posting_key k ON k.posting = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END
-LEFT JOIN instruction i ON i.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END
-LEFT JOIN batch b ON b.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.undoes, e.id >> 2) END >> 27
+LEFT JOIN undoing u ON u.posting = e.id >> 2
+LEFT JOIN posting_key k ON k.posting = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END
+LEFT JOIN instruction i ON i.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END
+LEFT JOIN batch b ON b.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END >> 27
 WHERE e.credit = 4 OR e.debit = 4
 UNION ALL
 SELECT 1, id, payer, district, participant, fee_year, category, amount, due_on, txn, 0 FROM ex_post
@@ -457,6 +460,8 @@ CREATE TRIGGER entry_stays BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an 
 CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is never changed'); END;
 CREATE TRIGGER clearing_is_final BEFORE UPDATE ON clearing BEGIN SELECT RAISE(ABORT, 'a clearing is never changed'); END;
 CREATE TRIGGER clearing_stays BEFORE DELETE ON clearing BEGIN SELECT RAISE(ABORT, 'a clearing is never deleted'); END;
+CREATE TRIGGER settlement_stays BEFORE DELETE ON settlement WHEN OLD.state > 0
+BEGIN SELECT RAISE(ABORT, 'an approved settlement is never deleted'); END;
 CREATE TRIGGER claim_is_final BEFORE UPDATE ON settlement_item BEGIN SELECT RAISE(ABORT, 'a claim is never changed'); END;
 CREATE TRIGGER claim_stays BEFORE DELETE ON settlement_item
 WHEN (SELECT state FROM settlement WHERE id = OLD.settlement) > 0

@@ -81,6 +81,7 @@ const BREAKS: &[(&str, &[&str], &str)] = &[
     ("UPDATE ex_post SET name = '某人'", &["I9"], "made again, its bytes are not those of its digest"),
     ("UPDATE ex_post SET list = NULL, name = '' WHERE state = 1", &["I9"], "made again"),
     ("DELETE FROM ex_post_list", &["I9"], "on no list of its payer"),
+    ("DELETE FROM settlement WHERE year = 2019", &["I9"], "counted by a settlement that is not there"),
     // An ex-post subsidy that is nowhere any more: the whole tier came, and nobody gets the government part.
     ("DELETE FROM ex_post", &["I3", "I9"], "that the ledger does not have so"),
 ];
@@ -175,4 +176,43 @@ fn a_folder_that_cannot_be_written_delays_and_loses_nothing() {
     assert_eq!(states(), 0);
     assert!(fs::read_to_string(&taken).unwrap().contains("身份证号"));
     assert!(daikou(&["audit"]).0);
+}
+
+#[test]
+fn the_commands_say_it_for_machines() {
+    let copy = Copy::of(settled());
+    let json = |args: &[&str]| -> serde_json::Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_daikou"));
+        command
+            .arg("--config")
+            .arg(copy.home().join("daikou.toml"))
+            .args(["--today", "2019-09-04", "--json"])
+            .args(args);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let said = json(&["settle", "--year", "2018"]);
+    let settlements = said["settlements"].as_array().unwrap();
+    assert!(said["warnings"].is_array() && !settlements.is_empty());
+    for one in settlements {
+        assert_eq!((&one["settlement_year"], one["digest"].as_str().map(str::len)), (&2018.into(), Some(64)));
+        for key in ["payer", "district", "deemed", "ex_post", "state"] {
+            assert!(one[key].is_string(), "{key}: {one}");
+        }
+        assert!(one["people"].as_u64() > Some(0), "{one}");
+    }
+    assert_eq!(json(&["expost", "--year", "2018"])["lists"], serde_json::json!([]));
+    // What a settlement says is what its lines add up to.
+    let lines = json(&["export", "settlement", "--year", "2018"]);
+    let fen = |value: &serde_json::Value| value.as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
+    for one in settlements {
+        let of_it = lines
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|line| line["payer"] == one["payer"] && line["district"] == one["district"]);
+        let sum: i64 = of_it.map(|line| fen(&line["amount"])).sum();
+        assert_eq!(sum, fen(&one["deemed"]) + fen(&one["ex_post"]), "{one}");
+    }
 }

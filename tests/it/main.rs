@@ -23,4 +23,6 @@ mod running;
 mod sshd;
 mod tidy;
 mod upload;
+// Fen stand as yuan and fen: 2_000_00.
+#[allow(clippy::inconsistent_digit_grouping)]
 mod years;

@@ -1,4 +1,4 @@
-//! `daikou export`: the twelve tables, for people, auditors and other programs.
+//! `daikou export`: the tables, for people, auditors and other programs.
 
 use crate::cli::out::{Column, Export, Format, Kind, ignore_closed, save};
 use crate::cli::{CliError, Context, Exit, Ran};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit
+    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, claims,
+    /// transfers, files, audit, identities, lists
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
@@ -135,8 +136,12 @@ fn columns(what: What) -> &'static [Column] {
         What::Exceptions => EXCEPTIONS,
         What::Expost => EX_POST,
         What::Settlement => SETTLEMENT,
+        What::Claims => CLAIMS,
+        What::Transfers => TRANSFERS,
         What::Files => FILES,
         What::Audit => AUDIT,
+        What::Identities => IDENTITIES,
+        What::Lists => LISTS,
     }
 }
 
@@ -280,6 +285,36 @@ const SETTLEMENT: &[Column] = &[
     amount("amount"),
 ];
 
+const CLAIMS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("state"),
+    number("people"),
+    amount("deemed"),
+    amount("ex_post"),
+    amount("transferred"),
+    amount("open"),
+    amount("over"),
+    date("transfer_due"),
+    text("digest"),
+    date("approved_on"),
+    date("sent_on"),
+    date("cleared_on"),
+];
+
+const TRANSFERS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("reference"),
+    date("received_on"),
+    amount("amount"),
+    amount("cleared"),
+    amount("held"),
+    text("late"),
+];
+
 const FILES: &[Column] = &[
     number("file"),
     text("name"),
@@ -295,3 +330,29 @@ const FILES: &[Column] = &[
 
 const AUDIT: &[Column] =
     &[number("seq"), text("at"), text("actor"), text("action"), text("subject"), text("digest"), text("previous")];
+
+const IDENTITIES: &[Column] = &[
+    ID,
+    NAME,
+    text("payer"),
+    text("district"),
+    text("category"),
+    number("recognized_year"),
+    date("first"),
+    date("last"),
+    text("state"),
+];
+
+const LISTS: &[Column] = &[
+    number("file"),
+    text("name"),
+    text("payer"),
+    text("district"),
+    number("recognized_year"),
+    date("as_of"),
+    date("arrived"),
+    date("accepted"),
+    text("late"),
+    number("people"),
+    text("state"),
+];

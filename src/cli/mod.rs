@@ -7,23 +7,30 @@ pub mod bank;
 pub mod bank_sim;
 pub mod check;
 pub mod close;
+pub mod compare;
 pub mod deliver;
 pub mod demo;
 pub mod doctor;
 pub mod exceptions;
 pub mod explain;
 pub mod export;
+pub mod expost;
 pub mod facts;
 pub mod ingest;
 pub mod init;
 pub mod instruct;
 pub mod layout;
+pub mod lists;
+pub mod notices;
 pub mod out;
 pub mod paper;
 pub mod plan;
+pub mod policy;
+pub mod report;
 pub mod resolve;
 pub mod run;
 pub mod send;
+pub mod settle;
 pub mod status;
 pub mod table;
 pub mod words;
@@ -84,6 +91,20 @@ enum Command {
     BankSim(bank_sim::BankSimArgs),
     /// Work with bank layouts: no store needed
     Layout(layout::LayoutArgs),
+    /// Tell each payer whom it owes an ex-post subsidy
+    Expost(expost::ExpostArgs),
+    /// Draft what each payer owes for a settlement year
+    Settle(settle::SettleArgs),
+    /// What lists change: change lists, the difference of a version, lists for mobilisation
+    Lists(lists::ListsArgs),
+    /// Top-up notices for each town and village: who is to deposit how much until when
+    Notices(notices::NoticesArgs),
+    /// Compare lists, roster and the comparison before
+    Compare(compare::CompareArgs),
+    /// Try a changed policy on the plans as they are; changes nothing
+    Policy(policy::PolicyArgs),
+    /// Sums for the file: plans of a year, results of the deductions
+    Report(report::ReportArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),
     /// Decide on an exception
@@ -205,6 +226,13 @@ fn run(command: Command, context: &Context) -> Ran {
         #[cfg(feature = "bank-sim")]
         Command::BankSim(args) => bank_sim::run(&args),
         Command::Layout(args) => Ok(layout::run(&args, context)),
+        Command::Expost(args) => expost::run(&args, context),
+        Command::Settle(args) => settle::run(&args, context),
+        Command::Lists(args) => lists::run(&args, context),
+        Command::Notices(args) => notices::run(&args, context),
+        Command::Compare(args) => compare::run(&args, context),
+        Command::Policy(args) => policy::run(&args, context),
+        Command::Report(args) => report::run(&args, context),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
         Command::Status => status::run(context),

@@ -29,6 +29,8 @@ pub(super) struct RawConfig {
     pub(super) bank: Vec<RawBank>,
     #[serde(default)]
     pub(super) approvals: super::Approvals,
+    #[serde(default)]
+    pub(super) papers: RawPapers,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +59,20 @@ pub(super) struct RawDistrict {
 pub(super) struct RawExpectedList {
     pub(super) payer: Spanned<String>,
     pub(super) districts: Vec<Spanned<String>>,
+    pub(super) from: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPapers {
+    pub(super) unit: String,
+    pub(super) mask: bool,
+}
+
+impl Default for RawPapers {
+    fn default() -> Self {
+        RawPapers { unit: String::new(), mask: true }
+    }
 }
 
 #[derive(Debug, Deserialize)]

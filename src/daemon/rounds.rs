@@ -7,7 +7,7 @@ use crate::daemon::courier::{Couriers, Standing};
 use crate::daemon::inboxes::{Inboxes, Look, Visit, inboxes};
 use crate::daemon::receipts::flush_outbox;
 use crate::daemon::working::{Working, until_the_next};
-use crate::daemon::{Setup, Wake, intake, ready, standing};
+use crate::daemon::{Setup, Wake, intake, ready, settling, standing};
 use crate::store::chain;
 use crate::telemetry::Metrics;
 use crate::transport::folder::sweep_parts;
@@ -111,6 +111,7 @@ impl Rounds {
         if wake != Wake::Arrived {
             self.work(&order)?;
         }
+        settling::note_sent(&mut self.bureau, &order)?;
         self.show(&order)?;
         Ok(visit)
     }

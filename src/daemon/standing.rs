@@ -3,6 +3,7 @@
 use crate::daemon::alarms::Alarms;
 use crate::daemon::bureau::{Bureau, Step, store_path};
 use crate::daemon::instructing::waiting_districts;
+use crate::daemon::settling::overdue;
 use crate::domain::calendar::{Date, PastTheData, WorkingDays, next_day};
 use crate::domain::instruction::BatchState;
 use crate::store::batches;
@@ -61,8 +62,23 @@ pub fn judge(bureau: &Bureau, today: Date, metrics: &Metrics, alarms: &mut Alarm
     metrics.oldest_unanswered.set([], oldest);
     alarms.retain("answer-late", |batch| late.contains(batch));
     alarms.retain("delivery-in-doubt", |batch| doubtful.contains(batch));
+    judge_settlements(bureau, today, alarms)?;
     judge_zero_payments(bureau, today, alarms)?;
     judge_lists(bureau, today, alarms)
+}
+
+/// R15, R16: a settlement that is not with its payer when it was due, a payer that still owes when it was to have paid.
+fn judge_settlements(bureau: &Bureau, today: Date, alarms: &mut Alarms) -> Step<()> {
+    let (late, owing): (Vec<_>, Vec<_>) = overdue(bureau, today)?.into_iter().partition(|late| !late.is_transfer);
+    for one in &late {
+        alarms.raise("settlement-late", one.subject.clone(), &one.words);
+    }
+    for one in &owing {
+        alarms.raise("transfer-late", one.subject.clone(), &one.words);
+    }
+    alarms.retain("settlement-late", |subject| late.iter().any(|one| one.subject == subject));
+    alarms.retain("transfer-late", |subject| owing.iter().any(|one| one.subject == subject));
+    Ok(())
 }
 
 /// R9: a batch that is not approved by the end of August or of the year misses its settlement, or its year.

@@ -20,7 +20,11 @@ mod layouts;
 mod lifecycles;
 #[cfg(feature = "bank-sim")]
 mod lines;
+mod papers;
 mod running;
 mod sshd;
 mod tidy;
 mod upload;
+// Fen stand as yuan and fen: 2_000_00.
+#[allow(clippy::inconsistent_digit_grouping)]
+mod years;

@@ -7,6 +7,7 @@
 pub mod alarms;
 pub mod approvals;
 pub mod audit;
+pub mod backing_up;
 pub mod bureau;
 pub mod by_hand;
 pub mod closing;

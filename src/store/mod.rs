@@ -1,5 +1,6 @@
 //! The store: SQLite in WAL mode, every commit synced. One read before the flow (`book`), one write after it (`apply`).
 
+pub mod anchor;
 mod apply;
 pub mod approvals;
 pub mod audit;

@@ -12,6 +12,7 @@ mod delivery;
 mod demo;
 mod docs;
 mod drops;
+mod evidence;
 mod exchange;
 mod flow;
 mod layouts;

@@ -55,7 +55,7 @@ pub fn head(conn: &Connection) -> Result<Option<Anchor>> {
 }
 
 /// The row of this number as it is now.
-fn at(conn: &Connection, seq: i64) -> Result<Option<Anchor>> {
+pub(crate) fn at(conn: &Connection, seq: i64) -> Result<Option<Anchor>> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, at, actor, action, subject, digest, postings, previous FROM audit WHERE seq = ?1",
     )?;

@@ -17,6 +17,7 @@ pub mod facts;
 mod feed;
 pub mod figures;
 pub mod files;
+pub mod gaps;
 pub mod lines;
 pub mod overview;
 mod pack;

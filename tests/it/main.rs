@@ -1,5 +1,6 @@
 //! One integration binary: each module is one kind of proof.
 
+mod attacks;
 mod audit;
 mod bank_files;
 #[cfg(feature = "bank-sim")]
@@ -10,6 +11,7 @@ mod defects;
 #[cfg(feature = "bank-sim")]
 mod delivery;
 mod demo;
+mod disk;
 mod docs;
 mod drops;
 mod evidence;
@@ -20,6 +22,7 @@ mod lifecycles;
 #[cfg(feature = "bank-sim")]
 mod lines;
 mod running;
+mod silence;
 mod sshd;
 mod tidy;
 mod upload;

@@ -111,12 +111,15 @@ pub(crate) fn take_answer(year: &Year) -> Duration {
     let path = year.rewind();
     let mut bureau = open(&year.dir);
     let watcher = Connection::open(&path).expect("a store");
+    // The watcher must not take part: it looks often only where a look less would be seen in the figure.
+    let large = fs::metadata(&year.answer).is_ok_and(|answer| answer.len() > 10 << 20);
+    let every = Duration::from_micros(if large { 5_000 } else { 200 });
     let durable = std::thread::scope(|scope| {
         let start = Instant::now();
         let watching = scope.spawn(move || {
             let complete = "SELECT count(*) FROM batch WHERE state = 7";
             while watcher.query_row(complete, [], |row| row.get::<_, i64>(0)).unwrap_or(0) == 0 {
-                std::thread::sleep(Duration::from_micros(200));
+                std::thread::sleep(every);
             }
             start.elapsed()
         });

@@ -150,6 +150,11 @@ fn first(class: Class) -> &'static str {
         Partial | PaymentAmount => "可待余款到齐；核对后",
         UnknownPerson => "应参保的，先参保并生成计划；核对后",
         NoPlan => "应缴费的，先生成计划；核对后",
+        TransferUnsettled => "清算批准后可核销；核对后",
+        TransferOver => "可核销其他年度尚欠的清算；核对后",
+        TransferExPost => "应由部门发放给本人，请退回；核对后",
+        ExPostAmount => "向部门查实实发金额，多发或少发的由部门处理；核对后",
+        ExPostPaid => "此人须自缴整档，或由部门追回补助；核对后",
         Age | Over | WrongYear | ChangedInFlight | AlreadyReceived | LateSuccess | KeyConflict => "核对后",
     }
 }

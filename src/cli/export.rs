@@ -1,4 +1,4 @@
-//! `daikou export`: the twelve tables, for people, auditors and other programs.
+//! `daikou export`: the fourteen tables, for people, auditors and other programs.
 
 use crate::cli::out::{Column, Export, Format, Kind, ignore_closed, save};
 use crate::cli::{CliError, Context, Exit, Ran};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, files, audit
+    /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, claims,
+    /// transfers, files, audit
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
@@ -135,6 +136,8 @@ fn columns(what: What) -> &'static [Column] {
         What::Exceptions => EXCEPTIONS,
         What::Expost => EX_POST,
         What::Settlement => SETTLEMENT,
+        What::Claims => CLAIMS,
+        What::Transfers => TRANSFERS,
         What::Files => FILES,
         What::Audit => AUDIT,
     }
@@ -278,6 +281,36 @@ const SETTLEMENT: &[Column] = &[
     text("kind"),
     number("people"),
     amount("amount"),
+];
+
+const CLAIMS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("state"),
+    number("people"),
+    amount("deemed"),
+    amount("ex_post"),
+    amount("transferred"),
+    amount("open"),
+    amount("over"),
+    date("transfer_due"),
+    text("digest"),
+    date("approved_on"),
+    date("sent_on"),
+    date("cleared_on"),
+];
+
+const TRANSFERS: &[Column] = &[
+    number("settlement_year"),
+    text("payer"),
+    text("district"),
+    text("reference"),
+    date("received_on"),
+    amount("amount"),
+    amount("cleared"),
+    amount("held"),
+    text("late"),
 ];
 
 const FILES: &[Column] = &[

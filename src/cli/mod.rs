@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod exceptions;
 pub mod explain;
 pub mod export;
+pub mod expost;
 pub mod facts;
 pub mod ingest;
 pub mod init;
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod resolve;
 pub mod run;
 pub mod send;
+pub mod settle;
 pub mod status;
 pub mod table;
 pub mod words;
@@ -85,6 +87,10 @@ enum Command {
     BankSim(bank_sim::BankSimArgs),
     /// Work with bank layouts: no store needed
     Layout(layout::LayoutArgs),
+    /// Tell each payer whom it owes an ex-post subsidy
+    Expost(expost::ExpostArgs),
+    /// Draft what each payer owes for a settlement year
+    Settle(settle::SettleArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),
     /// Decide on an exception
@@ -208,6 +214,8 @@ fn run(command: Command, context: &Context) -> Ran {
         #[cfg(feature = "bank-sim")]
         Command::BankSim(args) => bank_sim::run(&args),
         Command::Layout(args) => Ok(layout::run(&args, context)),
+        Command::Expost(args) => expost::run(&args, context),
+        Command::Settle(args) => settle::run(&args, context),
         Command::Close(args) => close::run(&args, context),
         Command::Resolve(args) => resolve::run(&args, context),
         Command::Status => status::run(context),

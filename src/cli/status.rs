@@ -8,14 +8,16 @@ use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::alarms::{self, Class};
 use crate::daemon::approvals::{Waiting, approve_command, waiting};
 use crate::daemon::bureau::Bureau;
+use crate::daemon::settling::undrafted;
 use crate::daemon::silence;
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::instruction::BatchState;
 use crate::domain::plan::PlanState;
+use crate::domain::settlement::SettlementState;
 use crate::pipeline::book::BatchLine;
 use crate::store::facts::{Fact, Facts};
 use crate::store::summary::{Summary, summary};
-use crate::store::{batches, files, lines, overview};
+use crate::store::{batches, files, lines, overview, settlements, transfers};
 use crate::transport::hex;
 use serde_json::{Map, Value, json};
 
@@ -68,6 +70,8 @@ fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>,
         open_batches(bureau, today)?,
         waiting_zero_payments(bureau, today)?,
         missing_lists(bureau, fee_year, today)?,
+        open_settlements(bureau, today)?,
+        held_transfers(bureau, today)?,
         open_exceptions(&summary),
         overview::unfinished_files(conn, today)?,
         overview::quarantined_files(conn, today)?,
@@ -223,6 +227,81 @@ fn missing_lists(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Fact
                 Fact::Flag(today > year.lists_due),
             ]);
         }
+    }
+    Ok(facts)
+}
+
+/// R15, R16: settlements that are not cleared: what is due next, by when, and how late it is.
+fn open_settlements(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
+    let columns = &[
+        "settlement_year",
+        "payer",
+        "district",
+        "state",
+        "people",
+        "deemed",
+        "ex_post",
+        "owed",
+        "due",
+        "application_due",
+        "days_late",
+    ];
+    let mut facts = Facts::new("settlements", columns);
+    let policies = &bureau.config.policies;
+    for one in settlements::all(bureau.store.connection())? {
+        let year = one.head.year;
+        let due = match one.state {
+            SettlementState::Drafted | SettlementState::Approved => policies.settlement_due(year),
+            SettlementState::Sent => Some(one.transfer_due),
+            SettlementState::Cleared => continue,
+        };
+        facts.rows.push(vec![
+            Fact::Number(year.into()),
+            Fact::word(one.head.payer.word()),
+            Fact::text(one.head.district),
+            Fact::word(one.state.word()),
+            Fact::Number(one.people as i64),
+            Fact::Money(one.deemed),
+            Fact::Money(one.ex_post),
+            if one.state == SettlementState::Drafted { Fact::None } else { Fact::Money(one.owed()) },
+            due.map_or(Fact::None, Fact::Day),
+            policies.application_due(year).map_or(Fact::None, Fact::Day),
+            days_late(due, today),
+        ]);
+    }
+    if let Some((year, due)) = undrafted(bureau, today)? {
+        let mut row = vec![Fact::None; columns.len()];
+        row[0] = Fact::Number(year.into());
+        row[3] = Fact::word("not-drafted");
+        row[8] = Fact::Day(due);
+        row[9] = policies.application_due(year).map_or(Fact::None, Fact::Day);
+        row[10] = days_late(Some(due), today);
+        facts.rows.push(row);
+    }
+    Ok(facts)
+}
+
+fn days_late(due: Option<Date>, today: Date) -> Fact {
+    let days = due.and_then(|due| today.since(due).ok()).map_or(0, |span| span.get_days());
+    if days > 0 { Fact::Number(days.into()) } else { Fact::None }
+}
+
+/// R16: payers' money in suspense, with its age.
+fn held_transfers(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
+    let columns = &["settlement_year", "payer", "district", "reference", "received_on", "over", "late", "days"];
+    let mut facts = Facts::new("held_transfers", columns);
+    for held in transfers::held(bureau.store.connection())? {
+        let days = today.since(held.received_on).map_or(0, |span| span.get_days());
+        facts.rows.push(vec![
+            Fact::Number(held.settlement_year.into()),
+            Fact::word(held.payer.word()),
+            Fact::text(held.district),
+            Fact::Text(held.reference),
+            Fact::Day(held.received_on),
+            Fact::Money(held.held),
+            Fact::Flag(held.is_late),
+            Fact::Number(days.into()),
+        ]);
     }
     Ok(facts)
 }

@@ -8,19 +8,15 @@ use crate::domain::ledger::Event;
 use crate::domain::participant::{Category, Payer};
 use crate::domain::plan::PlanState;
 use crate::domain::returns::Outcome;
+use crate::domain::settlement::{ClaimKind, ExPostState, SettlementState};
 use crate::format::table::TableKind;
 use crate::store::FileState;
 
 /// Words that no list gives Chinese for.
 const WORDS: &[(&str, &str)] = &[
-    ("due", "待列名"),
-    ("listed", "已列名"),
-    ("paid", "已发放"),
-    ("returned", "已退回"),
-    ("withdrawn", "已撤回"),
+    ("not-drafted", "未起草"),
     ("open", "未处理"),
     ("resolved", "已处理"),
-    ("approved", "已批准"),
     ("void", "已作废"),
     ("cash", "实收"),
     ("deemed", "视同实收"),
@@ -57,6 +53,8 @@ pub fn chinese(word: &str) -> Option<&'static str> {
     let states = states.chain(BatchState::ALL.iter().map(|(_, word, zh)| (*word, *zh)));
     let states = states.chain(PlanState::ALL.iter().map(|(_, word, zh)| (*word, *zh)));
     let states = states.chain(FileState::ALL.iter().map(|(_, word, zh)| (*word, *zh)));
+    let states = states.chain(SettlementState::ALL.iter().map(|(_, word, zh)| (*word, *zh)));
+    let states = states.chain(ExPostState::ALL.iter().map(|(_, word, zh)| (*word, *zh)));
     let events = Event::ALL.iter().map(|(_, word, zh)| (*word, *zh));
     let mut known = states.chain(events).chain(KINDS).chain(WORDS.iter().copied());
     let found = known.find(|(known, _)| *known == word).map(|(_, zh)| zh);
@@ -67,6 +65,7 @@ pub fn chinese(word: &str) -> Option<&'static str> {
         .or_else(|| Class::parse(word).map(Class::chinese))
         .or_else(|| TableKind::parse(word).map(TableKind::chinese))
         .or_else(|| alarms::Class::parse(word).map(|class| class.chinese))
+        .or_else(|| ClaimKind::ALL.iter().find(|(_, known, _)| *known == word).map(|(_, _, zh)| *zh))
 }
 
 /// Chinese first, then the word; the word alone where it has no Chinese. Of accounts and senders, which name a payer
@@ -83,11 +82,12 @@ pub fn both(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::EX_POST_STATES;
 
     #[test]
     fn what_clerks_read_has_its_chinese() {
-        let words = EX_POST_STATES.into_iter().chain(KINDS.map(|(kind, _)| kind));
+        let states =
+            ExPostState::ALL.map(|(_, word, _)| word).into_iter().chain(SettlementState::ALL.map(|(_, word, _)| word));
+        let words = states.chain(KINDS.map(|(kind, _)| kind));
         let others =
             ["waiting", "civil-affairs", "registered-poor", "frozen", "key-conflict", "list", "suspense-posted"];
         words.chain(others).for_each(|word| assert!(chinese(word).is_some(), "{word}"));

@@ -65,6 +65,10 @@ fn policy(raw: &RawPolicy, key: String, reader: &mut Reader<'_>) -> Option<Polic
         arrival_days: raw.arrival_days,
         settlement_ends: reader.month_day(&raw.settlement_ends)?,
         settlement_due: reader.month_day(&raw.settlement_due)?,
+        application_due: match &raw.application_due {
+            Some(text) => reader.month_day(text)?,
+            None => (9, 30),
+        },
         transfer_due: reader.month_day(&raw.transfer_due)?,
     })
 }
@@ -168,6 +172,7 @@ struct RawPolicy {
     arrival_days: u32,
     settlement_ends: Spanned<String>,
     settlement_due: Spanned<String>,
+    application_due: Option<Spanned<String>>,
     transfer_due: Spanned<String>,
     category: Vec<RawCategory>,
     year: Vec<RawYear>,

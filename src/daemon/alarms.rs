@@ -45,6 +45,8 @@ classes! {
     "line-blocked" "银行线路已锁定" "operator" "电话核对主机指纹；不要照抄对方显示的新指纹";
     "odd-file" "银行目录中的异物" "operator" "daikou doctor 可见文件名，请银行移走";
     "delivery-refused" "银行拒收文件" "operator" "按说明请银行腾出空间或放开权限；会自动重试";
+    "settlement-late" "清算逾期" "clerk" "运行 daikou settle --year 起草，再由另一人批准";
+    "transfer-late" "划款逾期" "clerk" "向代缴部门催款；daikou export claims 可见未结清的金额";
     "zero-payment" "零自付批次待批准" "checker" "用 daikou status 查看后批准，否则落入下一清算期或过年失效";
 }
 

@@ -1,7 +1,7 @@
 //! Maker and checker (R21): a step that needs another person is asked for, and carried out when that person says yes.
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
-use crate::daemon::{by_hand, closing, instructing, lists, planning, releasing, resolving};
+use crate::daemon::{by_hand, closing, instructing, lists, planning, releasing, resolving, settling};
 use crate::domain::ids::BatchNumber;
 use crate::store::approvals::{Approval, waiting as stored};
 use crate::store::{self, Result as StoreResult, Txn};
@@ -20,13 +20,14 @@ pub struct Request {
 }
 
 /// Kinds of requests with the words for clerks.
-pub const KINDS: [(&str, &str); 8] = [
+pub const KINDS: [(&str, &str); 9] = [
     ("plan", "缴费计划"),
     ("release", "批次放行"),
     ("zero-payment", "零自付"),
     ("list-removals", "名单移出"),
     ("resolve", "例外处理"),
     ("delivery", "人工送达"),
+    ("settlement", "清算"),
     ("close", "月度关账"),
     ("without-lists", "缺名单扣款"),
 ];
@@ -92,6 +93,7 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
         "release" | "zero-payment" => releasing::asks(bureau, approval),
         "list-removals" => lists::asks(approval),
         "delivery" => by_hand::asks(bureau, approval),
+        "settlement" => settling::asks(approval),
         "close" => closing::asks(approval),
         "resolve" => resolving::asks(bureau, approval),
         "without-lists" => instructing::asks(bureau, approval),
@@ -109,7 +111,13 @@ pub fn approve(bureau: &mut Bureau, id: &str, order: &Order) -> Step<String> {
         match carry_out(bureau, &approval, order) {
             // The book moved, or somebody else approved meanwhile: look again.
             Err(StepError::Store(store::Error::Stale)) => continue,
-            done => return done,
+            Ok(words) => {
+                if approval.kind != "settlement" {
+                    settling::follow(bureau, order)?;
+                }
+                return Ok(words);
+            }
+            failed => return failed,
         }
     }
 }
@@ -135,6 +143,7 @@ fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<St
         "zero-payment" => releasing::approve_zero(bureau, approval, order),
         "list-removals" => lists::approve_removals(bureau, approval, order),
         "delivery" => by_hand::approve(bureau, approval, order),
+        "settlement" => settling::approve(bureau, approval, order),
         "close" => closing::approve(bureau, approval, order),
         "resolve" => resolving::approve(bureau, approval, order),
         "without-lists" => instructing::approve_without_lists(bureau, approval, order),

@@ -7,6 +7,7 @@ use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
 use crate::daemon::outstanding::WrittenFor;
 use crate::daemon::planning::stretches;
 use crate::daemon::releasing::{post_zero, release, release_request};
+use crate::daemon::settling;
 use crate::domain::calendar::{Date, DateTime, FeeYear, parse_date};
 use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, IdNumber};
@@ -506,5 +507,5 @@ fn post_unasked(bureau: &mut Bureau, fee_year: FeeYear, reports: &mut [BatchRepo
         post_zero(bureau, &batch, order, |txn| request.record(txn, order))?;
         reports.iter_mut().filter(|report| report.number == batch.number).for_each(|report| report.state = "complete");
     }
-    Ok(())
+    settling::follow(bureau, order)
 }

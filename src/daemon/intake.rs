@@ -5,7 +5,7 @@
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::daemon::own_digest::OwnDigest;
 use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
-use crate::daemon::{lists, payments, returns, roster};
+use crate::daemon::{lists, payments, payouts, returns, roster, settling, transfers};
 use crate::domain::calendar::Date;
 use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
@@ -287,6 +287,9 @@ pub fn take(
     let receipt = receipt(&taking.arrived, &from, taking.number(), &ended);
     keep(&taking.bureau.config.state, taking.copy.land()?, order, name, receipt.state)?;
     flush_outbox(bureau)?;
+    if receipt.accepted > 0 {
+        settling::follow(bureau, order)?;
+    }
     Ok(Some(receipt))
 }
 
@@ -320,7 +323,16 @@ fn decide(
         (TableKind::List, Sender::Department(payer, district)) => {
             lists::take(taking, &table, (*payer, *district), given, order)
         }
-        (TableKind::Payments, Sender::Bureau) if before => Ok(Ended::Duplicate),
+        (TableKind::Payments | TableKind::Transfers, Sender::Bureau)
+        | (TableKind::ExpostPaid, Sender::Department(..))
+            if before =>
+        {
+            Ok(Ended::Duplicate)
+        }
+        (TableKind::Transfers, Sender::Bureau) => transfers::take(taking, &table, order),
+        (TableKind::ExpostPaid, Sender::Department(payer, district)) => {
+            payouts::take(taking, &table, (*payer, *district), order)
+        }
         (TableKind::Payments, Sender::Bureau) => payments::take(taking, &table, order),
         (kind, _) => Ok(Ended::Quarantined(vec![not_taken(kind)])),
     }
@@ -336,7 +348,7 @@ fn read_table(
     let failed = |source| crate::transport::Error::io(path, "read", source);
     let bytes = std::fs::read(path).map_err(failed)?;
     let usual: &[TableKind] = match from {
-        Sender::Department(..) => &[TableKind::List],
+        Sender::Department(..) => &[TableKind::List, TableKind::ExpostPaid],
         _ => &[TableKind::Participants, TableKind::Payments, TableKind::Statement, TableKind::Transfers],
     };
     let kinds = kind.map(|kind| vec![kind]).unwrap_or_else(|| usual.to_vec());

@@ -6,8 +6,9 @@ use crate::daemon::intake::{Ended, Taking};
 use crate::daemon::roster::{notices, refused_rows};
 use crate::domain::exception::Class;
 use crate::domain::instruction::InstructionState;
-use crate::domain::ledger::PostingKey;
-use crate::domain::plan::{PlanEvent, PlanState, in_force};
+use crate::domain::ledger::{Posting, PostingKey};
+use crate::domain::plan::{PlanEvent, PlanState, PlanVersion, in_force};
+use crate::domain::policy::Terms;
 use crate::domain::postings;
 use crate::domain::returns::{OtherPayment, Verdict, judge_payment};
 use crate::format::table::Table;
@@ -87,6 +88,7 @@ impl Payment<'_> {
             plan: self.dossier.plan.as_ref().map(|plan| plan.state),
             normal: person.is_normal_on(self.row.paid_on),
             young_enough: young,
+            has_subsidy: self.dossier.plan.as_ref().is_some_and(|plan| plan.ex_post.is_some()),
         };
         judge_payment(&payment, self.order.today())
     }
@@ -94,19 +96,24 @@ impl Payment<'_> {
     fn carry_out(&self, verdict: Verdict, out: &mut Changeset) {
         match verdict {
             Verdict::Post(terms) => {
-                self.push(postings::self_payment(self.key.clone(), self.booked, terms.own(), terms.deemed()), out);
+                let posting = postings::self_payment(self.key.clone(), self.booked, terms.own(), terms.deemed());
+                self.push(posting, |version| *version == terms, out);
                 self.receive(PlanEvent::Received, out);
             }
             Verdict::PostWhole(amount, subsidy) => {
-                self.push(postings::self_payment(self.key.clone(), self.booked, amount, None), out);
+                let posting = postings::self_payment(self.key.clone(), self.booked, amount, None);
+                self.push(posting, |version| version.tier == amount, out);
                 self.receive(PlanEvent::PaidWhole, out);
+                // R14: what was paid before its own money went back still stands.
+                if self.dossier.plan.as_ref().is_some_and(|plan| plan.ex_post.is_some()) {
+                    return;
+                }
                 out.ex_post.push(ExPost {
                     participant: self.row.id,
                     fee_year: self.row.fee_year,
                     subsidy,
                     paid: amount,
                     booked_on: self.row.paid_on,
-                    due_on: self.order.today().max(self.row.paid_on),
                 });
             }
             Verdict::Hold(class) => self.hold(class, out),
@@ -125,7 +132,7 @@ impl Payment<'_> {
 
     fn hold(&self, class: Class, out: &mut Changeset) {
         let posting = Some(out.postings.len());
-        self.push(postings::suspense(self.key.clone(), self.booked, self.row.amount), out);
+        self.push(postings::suspense(self.key.clone(), self.booked, self.row.amount), |_| true, out);
         let reason = format!("{} 经渠道 {} 缴费 {} 元", self.row.paid_on, self.row.channel, self.row.amount);
         out.opened.push(NewException {
             line: Some(self.line),
@@ -155,9 +162,12 @@ impl Payment<'_> {
         });
     }
 
-    fn push(&self, posting: crate::domain::ledger::Posting, out: &mut Changeset) {
+    /// R14: the version by which it was posted is that of the day of payment if it fits, else today's.
+    fn push(&self, posting: Posting, fits: impl Fn(&Terms) -> bool, out: &mut Changeset) {
         let versions = self.dossier.versions();
-        let version = in_force(versions, self.row.paid_on).or(versions.last()).map(|version| version.number);
+        let that_day = in_force(versions, self.row.paid_on);
+        let fits = |version: &&PlanVersion| version.terms.as_ref().is_ok_and(&fits);
+        let version = that_day.filter(fits).or(versions.last()).map(|version| version.number);
         let concerns = Concerns {
             participant: Some(self.row.id),
             fee_year: Some(self.row.fee_year),

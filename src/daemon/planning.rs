@@ -3,6 +3,7 @@
 use crate::config::Approval as Needs;
 use crate::daemon::approvals::{Request, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
+use crate::daemon::settling;
 use crate::domain::calendar::{Date, FeeYear};
 use crate::pipeline::book::Changeset;
 use crate::pipeline::planning::{self, Planned};
@@ -124,6 +125,7 @@ pub fn carry_out(
         done += people as u64;
         progress(done);
     }
+    settling::follow(bureau, order)?;
     Ok(report)
 }
 

@@ -203,8 +203,11 @@ pub fn flush_outbox(bureau: &mut Bureau) -> Step<usize> {
             source,
         })?;
         match publish(&folder, OsStr::new(name), bytes) {
+            Ok(_) => bureau.store.published(*id)?,
             // The first receipt of these bytes stands: a repeat says nothing new.
-            Ok(_) | Err(Error::Taken { .. }) => bureau.store.published(*id)?,
+            Err(Error::Taken { .. }) if name.contains(".receipt.") => bureau.store.published(*id)?,
+            // Something else lies there under this name: it goes on waiting, `status` shows it, and a person must look.
+            Err(Error::Taken { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -106,7 +106,8 @@ pub fn post_zero(
             }
             let plan = dossier.plan.as_ref().expect("who may be asked has a plan");
             // Other terms than were approved: the next round lists the person again.
-            if plan.latest().number != row.version {
+            let listed = plan.versions.iter().find(|version| version.number == row.version);
+            if listed.is_none_or(|listed| listed.terms != Ok(terms)) {
                 continue;
             }
             let key = PostingKey::Zero(batch.number, sequence);

@@ -4,6 +4,7 @@ use crate::config::Approval as Needs;
 use crate::config::Config;
 use crate::daemon::approvals::{Request, approve_command, ask, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::settling;
 use crate::domain::calendar::{Date, Month, parse_date};
 use crate::domain::exception::Class;
 use crate::domain::money::Money;
@@ -51,6 +52,7 @@ pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Or
             write(txn, config, &exception, &changes, resolution, order.today())
         })?;
         if applied == Applied::New {
+            settling::follow(bureau, order)?;
             return Ok(resolved(id, resolution.decision));
         }
     }
@@ -160,6 +162,7 @@ fn matter<'a>(config: &'a Config, exception: &'a StoredException, closed: &'a BT
         dossier: exception.dossier.as_ref(),
         instruction: exception.instruction.as_ref(),
         posting: exception.posting.as_ref(),
+        transfer: exception.transfer.as_ref(),
         policy: year.and_then(|year| config.policies.of(year)).map(|(policy, _)| policy),
         closed,
     }

@@ -8,7 +8,7 @@ use crate::daemon::inboxes::{Inboxes, Look, Visit, inboxes};
 use crate::daemon::receipts::flush_outbox;
 use crate::daemon::steady::Steady;
 use crate::daemon::working::{Working, until_the_next};
-use crate::daemon::{Setup, Wake, intake, ready, silence, standing};
+use crate::daemon::{Setup, Wake, intake, ready, settling, silence, standing};
 use crate::domain::calendar::Date;
 use crate::store::{anchor, chain};
 use crate::telemetry::Metrics;
@@ -117,6 +117,7 @@ impl Rounds {
         if wake != Wake::Arrived {
             self.work(&order)?;
         }
+        settling::note_sent(&mut self.bureau, &order)?;
         self.show(&order)?;
         Ok(visit)
     }

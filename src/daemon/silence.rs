@@ -4,6 +4,7 @@
 use crate::daemon::bureau::{Bureau, Step};
 use crate::daemon::instructing::waiting_districts;
 use crate::daemon::schedule::WindowState;
+use crate::daemon::settling::{Overdue, overdue};
 use crate::domain::calendar::{Date, PastTheData, WorkingDays, days_before, next_day};
 use crate::domain::instruction::BatchState;
 use crate::store::batches;
@@ -23,8 +24,16 @@ pub struct Silence {
 }
 
 /// Classes that are judged here: one that is not found is over.
-pub const JUDGED: [&str; 6] =
-    ["answer-late", "delivery-in-doubt", "zero-payment", "list-missing", "window-missed", "sequence-gap"];
+pub const JUDGED: [&str; 8] = [
+    "answer-late",
+    "delivery-in-doubt",
+    "zero-payment",
+    "list-missing",
+    "window-missed",
+    "sequence-gap",
+    "settlement-late",
+    "transfer-late",
+];
 
 /// All that follows cheaply.
 pub fn judge(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
@@ -32,6 +41,7 @@ pub fn judge(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
     found.extend(zero_payments(bureau, today)?);
     found.extend(lists(bureau, today)?);
     found.extend(windows(bureau)?);
+    found.extend(settlements(bureau, today)?);
     found.extend(gaps::gaps(bureau.store.connection())?.iter().map(|gap| gap_words(bureau, gap)));
     Ok(found)
 }
@@ -115,6 +125,15 @@ fn lists(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
         }
     }
     Ok(found)
+}
+
+/// R15, R16: a settlement that is not with its payer when it was due, a payer that still owes when it was to have paid.
+fn settlements(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
+    let silence = |late: Overdue| {
+        let class = if late.is_transfer { "transfer-late" } else { "settlement-late" };
+        Silence { class, subject: late.subject, words: late.words }
+    };
+    Ok(overdue(bureau, today)?.into_iter().map(silence).collect())
 }
 
 /// The newest window of a step was missed: over once the step's next window is done.

@@ -69,11 +69,21 @@ pub enum Class {
     NoPlan,
     /// The same key came with other content.
     KeyConflict,
+    /// R16: a payer's money without an approved settlement.
+    TransferUnsettled,
+    /// R16: more than the settlement still owed.
+    TransferOver,
+    /// R16: money for ex-post subsidies, which go to the people themselves.
+    TransferExPost,
+    /// R14: the payer says that it paid another amount than was due.
+    ExPostAmount,
+    /// R14: the own money went back after the ex-post subsidy was paid.
+    ExPostPaid,
 }
 
 impl Class {
     /// Every class with its word and what it says to clerks.
-    pub const ALL: [(Class, &str, &str); 33] = [
+    pub const ALL: [(Class, &str, &str); 38] = [
         (Class::Tier, "tier", "缴费档次不在可选范围"),
         (Class::Age, "age", "已满60周岁"),
         (Class::Status, "status", "参保状态不正常"),
@@ -107,6 +117,11 @@ impl Class {
         (Class::UnknownPerson, "unknown-person", "查无此参保人"),
         (Class::NoPlan, "no-plan", "该年度没有缴费计划"),
         (Class::KeyConflict, "key-conflict", "同一凭证号内容不同"),
+        (Class::TransferUnsettled, "transfer-unsettled", "划款没有已批准的清算"),
+        (Class::TransferOver, "transfer-over", "划款多于清算尚欠"),
+        (Class::TransferExPost, "transfer-expost", "事后补助款划入征缴户"),
+        (Class::ExPostAmount, "expost-amount", "事后补助发放金额不符"),
+        (Class::ExPostPaid, "reversed-after-payout", "事后补助发放后个人缴费被冲正"),
     ];
 
     /// The word used in tables, exports and messages.

@@ -152,6 +152,8 @@ pub enum PostingKey {
     Payment(String, String),
     /// Row of a zero-payment batch.
     Zero(BatchNumber, u32),
+    /// A payer's money: payer, district, reference.
+    Transfer(Payer, DistrictCode, String),
     /// A clerk's decision on this exception.
     Resolution(i64),
     /// The contra of this posting.
@@ -169,6 +171,9 @@ impl fmt::Display for PostingKey {
             PostingKey::StrangeReturn(bank, text, serial) => write!(f, "ret:{bank}:{text}#{serial}"),
             PostingKey::Payment(channel, reference) => write!(f, "pay:{channel}:{reference}"),
             PostingKey::Zero(batch, sequence) => write!(f, "zero:{batch}:{sequence}"),
+            PostingKey::Transfer(payer, district, reference) => {
+                write!(f, "trf:{}:{district}:{reference}", payer.word())
+            }
             PostingKey::Resolution(exception) => write!(f, "res:{exception}"),
             PostingKey::Reversal(original) => write!(f, "rev:{original}"),
             PostingKey::Stored(text) => f.write_str(text),

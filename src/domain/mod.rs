@@ -14,3 +14,4 @@ pub mod plan;
 pub mod policy;
 pub mod postings;
 pub mod returns;
+pub mod settlement;

@@ -85,6 +85,8 @@ impl IllegalTransition {
         let subject = match self.subject {
             "batch" => "批次",
             "instruction" => "指令",
+            "settlement" => "清算",
+            "ex-post subsidy" => "事后补助",
             _ => "缴费计划",
         };
         format!("{subject}现为“{} {}”，不能这样处理", self.state_zh, self.state)

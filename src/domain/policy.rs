@@ -38,6 +38,8 @@ pub struct Policy {
     pub settlement_ends: (i8, i8),
     /// Settlement due, month and day (R15).
     pub settlement_due: (i8, i8),
+    /// The payers apply for the money by then, month and day (R15).
+    pub application_due: (i8, i8),
     /// Transfers are late after this month and day (R16).
     pub transfer_due: (i8, i8),
 }
@@ -114,6 +116,8 @@ pub struct Subsidy {
     pub district: DistrictCode,
     /// As what the person was recognised.
     pub category: Category,
+    /// 认定年度 of that recognition.
+    pub recognized_year: i16,
     /// How much.
     pub amount: Money,
 }
@@ -302,13 +306,8 @@ impl Policy {
             Benefit::Rate(rate) => year.kept.at_rate(rate),
             Benefit::Fixed(amount) => amount,
         };
-        Some(Subsidy { payer: row.payer, district: row.district, category: row.category, amount })
-    }
-
-    /// R15: the settlement year of a booking date: 1 September to 31 August by this policy's last day.
-    pub fn settlement_year(&self, booked_on: Date) -> i16 {
-        let (month, day) = self.settlement_ends;
-        booked_on.year() + i16::from((booked_on.month(), booked_on.day()) > (month, day))
+        let Recognition { payer, district, category, year: recognized_year, .. } = *row;
+        Some(Subsidy { payer, district, category, recognized_year, amount })
     }
 }
 
@@ -342,7 +341,7 @@ impl Policies {
         (today >= year.planned_from).then_some(year.fee_year)
     }
 
-    /// The policy with the newest fee year: its dates rule the clearing after the scheme's end (R15).
+    /// The policy with the newest fee year.
     pub fn newest(&self) -> Option<&Policy> {
         self.0.iter().max_by_key(|policy| policy.years.last().map(|year| year.fee_year))
     }

@@ -46,6 +46,17 @@ pub fn refund(key: PostingKey, booked: Booked, amount: Money) -> Posting {
     posting(key, Event::Refund, booked, [Some(back)])
 }
 
+/// R16: a payer's money clears what it owes; the rest may not be posted.
+pub fn transfer(key: PostingKey, booked: Booked, owed_by: Account, cleared: Money, rest: Money) -> Posting {
+    let pair = |account, amount: Money| amount.is_positive().then(|| Entry::new(Account::Collection, account, amount));
+    posting(key, Event::Transfer, booked, [pair(owed_by, cleared), pair(Account::Suspense, rest)])
+}
+
+/// R16: a payer's money that was held clears what a settlement owes after all.
+pub fn transfer_posted(key: PostingKey, booked: Booked, owed_by: Account, cleared: Money) -> Posting {
+    posting(key, Event::Transfer, booked, [Some(Entry::new(Account::Suspense, owed_by, cleared))])
+}
+
 /// R22: the bank took it back: the contra of every pair, in the reversal's month. What had come by way of suspense
 /// leaves the bank account too: nothing waits in suspense for it any more.
 pub fn reversal_of(original: &Posting, booked: Booked) -> Posting {

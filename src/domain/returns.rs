@@ -301,6 +301,8 @@ pub struct OtherPayment<'a> {
     pub normal: bool,
     /// Under the age limit on that day (R6).
     pub young_enough: bool,
+    /// The government part was, or will be, paid to the person: nothing may be deemed received beside it.
+    pub has_subsidy: bool,
 }
 
 /// R14: what follows from money through another channel: `Post`, `PostWhole` or `Hold`.
@@ -327,5 +329,9 @@ pub fn judge_payment(payment: &OtherPayment<'_>, today: Date) -> Verdict {
     let due_now = latest.terms.ok().and_then(|terms| terms.subsidy);
     let that_day = in_force(payment.versions, payment.paid_on).and_then(|version| version.terms.ok());
     let fits = |terms: Option<Terms>| fit(terms?, due_now, payment.amount);
-    fits(that_day).or_else(|| fits(latest.terms.ok())).unwrap_or(hold(Class::PaymentAmount))
+    match fits(that_day).or_else(|| fits(latest.terms.ok())) {
+        Some(Verdict::Post(terms)) if payment.has_subsidy && terms.deemed().is_some() => hold(Class::ExPostPaid),
+        Some(verdict) => verdict,
+        None => hold(Class::PaymentAmount),
+    }
 }

@@ -10,6 +10,7 @@ use crate::domain::participant::{BankNumber, Participant, Recognition};
 use crate::domain::plan::{PlanState, PlanVersion};
 use crate::domain::policy::{Circumstances, Subsidy};
 use crate::domain::returns::{Outcome, Return};
+use crate::domain::settlement::ExPostState;
 use crate::pipeline::matching::Texts;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
@@ -45,12 +46,16 @@ pub struct PlanBook {
     pub state: PlanState,
     /// Its versions, oldest first; never empty.
     pub versions: Vec<PlanVersion>,
+    /// The enrolment district that its newest version was made in.
+    pub enrolled: Option<Enrolled>,
     /// Its newest instruction.
     pub instruction: Option<InstructionBook>,
     /// How many instructions the bank has failed.
     pub attempts: u32,
     /// What was posted for it and stands.
     pub paid: Option<Paid>,
+    /// State of its ex-post subsidy, unless that was withdrawn.
+    pub ex_post: Option<ExPostState>,
 }
 
 impl PlanBook {
@@ -234,8 +239,12 @@ pub struct Changeset {
     pub plans: Vec<PlanChange>,
     /// Exceptions to open.
     pub opened: Vec<NewException>,
+    /// Opened exceptions (index) whose money came with a posting that is stored already.
+    pub rests: Vec<(usize, i64)>,
     /// Exceptions to close, with the words of the resolution.
     pub closed: Vec<(i64, String)>,
+    /// What payers' money clears.
+    pub clearings: Vec<NewClearing>,
     /// Ex-post subsidies due.
     pub ex_post: Vec<ExPost>,
     /// Ex-post subsidies that are due no more.
@@ -356,10 +365,21 @@ pub struct ExPost {
     pub subsidy: Subsidy,
     /// What the person paid.
     pub paid: Money,
-    /// When the bank booked it.
+    /// When the bank booked it. Due from this day on, or from the acceptance of the list that came later (R15).
     pub booked_on: Date,
-    /// Due from this day on: the later of payment and list acceptance (R15).
-    pub due_on: Date,
+}
+
+/// Of a payer's money so much clears a settlement (R16).
+#[derive(Clone, Copy, Debug)]
+pub struct NewClearing {
+    /// Index into the changeset's postings of the posting that moves it.
+    pub posting: usize,
+    /// Stored number of the settlement.
+    pub settlement: i64,
+    /// Stored number of the posting that the money came with; `None` for this very one.
+    pub transfer: Option<i64>,
+    /// How much.
+    pub amount: Money,
 }
 
 impl NewException {

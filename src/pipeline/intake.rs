@@ -1,5 +1,7 @@
 //! Tables of staff → typed rows. A row that cannot be read is refused in the words of a receipt; the others are taken.
 
+pub mod payers;
+
 use crate::domain::calendar::{Date, FeeYear, parse_date};
 use crate::domain::ids::{AccountNumber, IdFault, IdNumber};
 use crate::domain::money::Money;

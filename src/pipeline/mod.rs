@@ -17,6 +17,7 @@ pub mod emit;
 pub mod intake;
 pub mod lists;
 pub mod matching;
+pub mod papers;
 pub mod planning;
 pub mod post;
 pub mod resolving;

@@ -6,7 +6,7 @@ use crate::domain::instruction::{BatchEvent, InstructionState};
 use crate::domain::money::Money;
 use crate::domain::participant::Participant;
 use crate::domain::plan::{PlanEvent, PlanState, PlanVersion};
-use crate::domain::policy::{AgeAsOf, Policy, Refusal, Terms, YearTerms, same_name};
+use crate::domain::policy::{AgeAsOf, Circumstances, Policy, Refusal, Terms, YearTerms, same_name};
 use crate::pipeline::book::{Changeset, Dossier, ExPost, NewException, PlanBook, PlanChange};
 
 /// What planning one person came to.
@@ -108,7 +108,12 @@ fn replan(
     if let Ok(terms) = terms {
         state = block_or_clear(dossier, plan, participant, &terms, mended, state, out);
     }
-    let version = changed.then(|| {
+    // R17: whoever moved pays the same, but is of another district from now on. What was asked may go on.
+    let moved = plan.enrolled.is_some_and(|district| district != participant.district);
+    if moved && !changed {
+        out.closer.extend(plan.live().map(|live| live.number));
+    }
+    let version = (changed || moved).then(|| {
         let number = plan.latest().number + 1;
         (PlanVersion { number, from: today, terms }, participant.district)
     });
@@ -255,18 +260,20 @@ fn pay_ex_post(
     let (PlanState::Received, Some(paid), Some(person)) = (plan.state, plan.paid, dossier.circumstances()) else {
         return;
     };
-    if !paid.deemed.is_zero() || paid.own.is_zero() {
+    if !paid.deemed.is_zero() || paid.own.is_zero() || plan.ex_post.is_some() {
         return;
     }
+    // R3: the tier is what was received; a later change of the roster is for the next year.
+    let participant = &Participant { tier: paid.own, ..person.participant.clone() };
+    let person = Circumstances { participant, ..person };
     let Ok(terms) = policy.terms(year, person, paid.booked_on, paid.booked_on) else { return };
-    let Some(subsidy) = terms.subsidy.filter(|s| s.amount.is_positive() && terms.tier == paid.own) else { return };
+    let Some(subsidy) = terms.subsidy.filter(|s| s.amount.is_positive()) else { return };
     out.ex_post.push(ExPost {
         participant: dossier.id,
         fee_year: dossier.fee_year,
         subsidy,
         paid: paid.own,
         booked_on: paid.booked_on,
-        due_on: today.max(paid.booked_on),
     });
     let number = plan.latest().number + 1;
     out.plans.push(PlanChange {
@@ -311,7 +318,9 @@ pub fn may_ask(
     if !person.participant.is_normal_on(debit_on) {
         return Err(NotAsked::Refused(Refusal::Status { on: debit_on }));
     }
-    if dossier.open.iter().any(|open| terms.own().is_positive() || open.amount != Money::ZERO) {
+    // R14: what was paid to the person is never deemed received as well.
+    if plan.ex_post.is_some() || dossier.open.iter().any(|open| terms.own().is_positive() || open.amount != Money::ZERO)
+    {
         return Err(NotAsked::Blocked);
     }
     let spent = if is_final_sweep { was_swept(plan, year) } else { plan.attempts >= policy.attempts };

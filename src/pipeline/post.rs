@@ -131,7 +131,6 @@ impl Case<'_> {
             subsidy,
             paid: amount,
             booked_on: booked.on,
-            due_on: self.today.max(booked.on),
         });
     }
 

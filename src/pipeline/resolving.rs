@@ -3,12 +3,14 @@
 use crate::domain::calendar::{Date, Month};
 use crate::domain::exception::Class;
 use crate::domain::instruction::{BatchEvent, InstructionEvent, InstructionState};
-use crate::domain::ledger::{Posting, PostingKey};
+use crate::domain::ledger::{Account, Posting, PostingKey};
 use crate::domain::money::Money;
+use crate::domain::participant::{DistrictCode, Payer};
 use crate::domain::plan::{PlanEvent, PlanState, in_force};
 use crate::domain::policy::{Policy, Refusal, Terms};
 use crate::domain::postings;
 use crate::domain::returns::{Asked, Outcome, Return, Verdict, judge};
+use crate::domain::settlement::ExPostEvent;
 use crate::pipeline::book::*;
 use crate::pipeline::planning::release_live;
 use crate::pipeline::post::booked;
@@ -80,6 +82,8 @@ pub struct Matter<'a> {
     pub instruction: Option<&'a InstructionMatter>,
     /// The posting that put the money into suspense, or that stands for the instruction.
     pub posting: Option<&'a Posting>,
+    /// The payer's money that it holds, where it is that (R16).
+    pub transfer: Option<&'a TransferMatter>,
     /// The policy of its fee year.
     pub policy: Option<&'a Policy>,
     /// Closed months (R11).
@@ -101,6 +105,30 @@ pub struct InstructionMatter {
     pub batch: BatchLine,
 }
 
+/// A payer's money in suspense, and what its payer still owes for its district.
+#[derive(Clone, Debug)]
+pub struct TransferMatter {
+    /// Whose money.
+    pub payer: Payer,
+    /// For which district.
+    pub district: DistrictCode,
+    /// Stored number of the posting that it came with.
+    pub transfer: i64,
+    /// Settlements that still owe: the one that it named first, then the oldest.
+    pub owing: Vec<Owing>,
+}
+
+/// A settlement that still owes.
+#[derive(Clone, Copy, Debug)]
+pub struct Owing {
+    /// Its stored number.
+    pub settlement: i64,
+    /// Its year.
+    pub year: i16,
+    /// How much.
+    pub owed: Money,
+}
+
 /// Why a decision cannot be carried out, for clerks.
 pub type No = String;
 
@@ -110,7 +138,10 @@ const BOOKED_ON: &str = "请用 --booked-on 写明银行记账日";
 pub fn resolve(matter: &Matter<'_>, resolution: &Resolution, today: Date) -> Result<Changeset, No> {
     let mut out = Changeset::default();
     match (matter.amount.is_positive(), resolution.decision) {
-        (true, Decision::Settled) => settle_suspense(matter, resolution, today, &mut out)?,
+        (true, Decision::Settled) => match matter.transfer {
+            Some(transfer) => settle_transfer(matter, transfer, resolution, today, &mut out)?,
+            None => settle_suspense(matter, resolution, &mut out)?,
+        },
         (true, Decision::Refund) => give_back(matter, resolution, today, &mut out)?,
         (true, Decision::Reverse) => take_back(matter, resolution, today, &mut out)?,
         (true, Decision::Failed) => {
@@ -191,7 +222,7 @@ fn settle_awaited(matter: &Matter<'_>, resolution: &Resolution, today: Date, out
     let (posting, event) = match judge(&asked, &answer, today) {
         Verdict::Post(terms) => (postings::self_payment(key, when, terms.own(), terms.deemed()), PlanEvent::Received),
         Verdict::PostWhole(amount, subsidy) => {
-            out.ex_post.push(ex_post(dossier, subsidy, amount, booked_on, today));
+            out.ex_post.push(ex_post(dossier, subsidy, amount, booked_on));
             (postings::self_payment(key, when, amount, None), PlanEvent::PaidWhole)
         }
         Verdict::Hold(class) => return Err(format!("不能入账：{} {}", class.chinese(), class.word())),
@@ -206,6 +237,55 @@ fn fail_awaited(matter: &Matter<'_>, out: &mut Changeset) -> Result<(), No> {
     let (instruction, dossier) = instruction_and_person(matter)?;
     move_instruction(instruction, InstructionEvent::Failed, None, out)?;
     move_plan(dossier, PlanEvent::Freed, 1, out).or(Ok(()))
+}
+
+/// R16: a payer's money that was held clears the first settlement that owes: the one that it named, else the oldest.
+fn settle_transfer(
+    matter: &Matter<'_>,
+    transfer: &TransferMatter,
+    resolution: &Resolution,
+    today: Date,
+    out: &mut Changeset,
+) -> Result<(), No> {
+    let owing = transfer.owing.first().ok_or("该部门该区县没有已批准且尚欠的清算：请先批准清算，或退款 refund")?;
+    let most = matter.amount.min(owing.owed);
+    let amount = resolution.amount.unwrap_or(most);
+    if !amount.is_positive() || amount > most {
+        return Err(format!(
+            "{} 年度清算尚欠 {} 元，暂收 {} 元：核销不能超过两者",
+            owing.year, owing.owed, matter.amount
+        ));
+    }
+    let when = booked(resolution.booked_on.unwrap_or(today), matter.closed);
+    let owed_by = Account::Receivable(transfer.payer, transfer.district);
+    let clearing = NewClearing {
+        posting: out.postings.len(),
+        settlement: owing.settlement,
+        transfer: Some(transfer.transfer),
+        amount,
+    };
+    out.clearings.push(clearing);
+    push(
+        matter,
+        postings::transfer_posted(PostingKey::Resolution(matter.id), when, owed_by, amount),
+        None,
+        resolution,
+        out,
+    );
+    out.closed.push((matter.id, closing_words(resolution)));
+    if amount < matter.amount {
+        keep_rest(matter, matter.amount - amount, out);
+    }
+    Ok(())
+}
+
+/// What is left of the money that an exception held goes on waiting under a new number.
+fn keep_rest(matter: &Matter<'_>, amount: Money, out: &mut Changeset) {
+    if let Some(transfer) = matter.transfer {
+        out.rests.push((out.opened.len(), transfer.transfer));
+    }
+    let instruction = matter.instruction.map(|instruction| instruction.number);
+    out.opened.push(rest(matter, matter.class, amount, instruction));
 }
 
 /// R22: the bank took settled money back: the contra of what stands, in the reversal's month.
@@ -223,12 +303,13 @@ fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut 
     let reversal = postings::reversal_of(original, booked(on, matter.closed));
     push(matter, reversal, in_force_version(dossier, original.booked_on), resolution, out);
     move_instruction(instruction, InstructionEvent::Reversed, None, out)?;
-    out.ex_post_withdrawn.push((dossier.id, dossier.fee_year));
-    move_plan(dossier, PlanEvent::Reversed, 0, out)
+    move_plan(dossier, PlanEvent::Reversed, 0, out)?;
+    withdraw_ex_post(dossier, out);
+    Ok(())
 }
 
 /// Suspense money makes up the own part, or the whole tier (R14), judged on the day of its last part.
-fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
+fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, out: &mut Changeset) -> Result<(), No> {
     let dossier = matter.dossier.ok_or("不知道是谁的款：只能退款 refund")?;
     let plan = dossier.plan.as_ref().ok_or("此人该年度没有缴费计划：请先生成计划，或退款 refund")?;
     if plan.state.is_paid() {
@@ -238,9 +319,11 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, ou
     let day = resolution.booked_on.or_else(|| own_pool.iter().filter_map(|open| open.booked_on).max());
     let day = day.ok_or(BOOKED_ON)?;
     let terms = terms_on(matter, dossier, plan, day)?;
+    // R14: the government part was paid to the person: only the whole tier makes up the year then.
+    let has_subsidy = plan.ex_post.is_some();
     let held: Money = own_pool.iter().map(|open| open.amount).sum();
     let amount = resolution.amount.unwrap_or(if fits(&terms, matter.amount) { matter.amount } else { held });
-    if !fits(&terms, amount) || amount > held {
+    if !fits(&terms, amount) || amount > held || (has_subsidy && amount != terms.tier) {
         return Err(format!(
             "共暂收 {held} 元，应缴个人部分 {} 元、整档 {} 元：请用 --amount 写明金额，或退款 refund",
             terms.own(),
@@ -249,7 +332,7 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, ou
     }
     let key = PostingKey::Resolution(matter.id);
     let when = booked(day, matter.closed);
-    let event = if amount == terms.own() {
+    let event = if amount == terms.own() && !has_subsidy {
         push(
             matter,
             postings::suspense_posted(key, when, amount, terms.deemed()),
@@ -260,7 +343,9 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, ou
         PlanEvent::Received
     } else {
         let subsidy = terms.subsidy.ok_or("没有政府代缴部分，不能按整档入账")?;
-        out.ex_post.push(ex_post(dossier, subsidy, amount, day, today));
+        if !has_subsidy {
+            out.ex_post.push(ex_post(dossier, subsidy, amount, day));
+        }
         push(
             matter,
             postings::suspense_posted(key, when, amount, None),
@@ -361,8 +446,7 @@ fn give_back(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mu
     push(matter, postings::refund(PostingKey::Resolution(matter.id), when, amount), None, resolution, out);
     out.closed.push((matter.id, closing_words(resolution)));
     if amount < matter.amount {
-        let instruction = matter.instruction.map(|instruction| instruction.number);
-        out.opened.push(rest(matter, matter.class, matter.amount - amount, instruction));
+        keep_rest(matter, matter.amount - amount, out);
         return Ok(());
     }
     free_refunded(matter, out)
@@ -394,26 +478,32 @@ fn free_refunded(matter: &Matter<'_>, out: &mut Changeset) -> Result<(), No> {
     move_plan(dossier, PlanEvent::Freed, 0, out).or(Ok(()))
 }
 
-fn ex_post(
-    dossier: &Dossier,
-    subsidy: crate::domain::policy::Subsidy,
-    paid: Money,
-    booked_on: Date,
-    today: Date,
-) -> ExPost {
-    ExPost {
-        participant: dossier.id,
-        fee_year: dossier.fee_year,
-        subsidy,
-        paid,
-        booked_on,
-        due_on: today.max(booked_on),
+/// R14: the own money went back. What was not paid to the person is owed no more. What was paid stays, so that nothing
+/// may be deemed received beside it: a clerk must look before the person is asked again.
+pub fn withdraw_ex_post(dossier: &Dossier, out: &mut Changeset) {
+    let Some(plan) = &dossier.plan else { return };
+    match plan.ex_post.map(|state| (state, state.after(ExPostEvent::Withdrawn))) {
+        None => {}
+        Some((_, Ok(_))) => out.ex_post_withdrawn.push((dossier.id, dossier.fee_year)),
+        Some((state, Err(_))) => {
+            let reason = format!("个人缴费已冲正，而事后补助为“{} {}”", state.chinese(), state.word());
+            out.opened.push(NewException::note(Class::ExPostPaid, dossier, reason));
+            if let Ok(state) = PlanState::Planned.after(PlanEvent::Blocked) {
+                push_plan(dossier, state, 0, out);
+            }
+        }
     }
 }
 
+fn ex_post(dossier: &Dossier, subsidy: crate::domain::policy::Subsidy, paid: Money, booked_on: Date) -> ExPost {
+    ExPost { participant: dossier.id, fee_year: dossier.fee_year, subsidy, paid, booked_on }
+}
+
+/// The version by which money of that day is posted: the one in force, else today's.
 fn in_force_version(dossier: &Dossier, day: Date) -> Option<u32> {
     let versions = dossier.versions();
-    in_force(versions, day).or(versions.last()).map(|version| version.number)
+    let that_day = in_force(versions, day).filter(|version| version.terms.is_ok());
+    that_day.or(versions.last()).map(|version| version.number)
 }
 
 fn push(matter: &Matter<'_>, posting: Posting, version: Option<u32>, resolution: &Resolution, out: &mut Changeset) {

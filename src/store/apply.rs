@@ -63,7 +63,7 @@ impl Txn<'_> {
         self.write_answers(changes, file)?;
         self.move_instructions(&changes.instructions)?;
         self.write_plans(&changes.plans, file)?;
-        self.write_exceptions(&changes.opened, &postings, file, today)?;
+        self.write_exceptions(&changes.opened, (&postings, &changes.rests), file, today)?;
         for (id, resolution) in &changes.closed {
             self.close_exception(*id, resolution)?;
         }
@@ -71,7 +71,8 @@ impl Txn<'_> {
             let id = self.instruction_id(*number)?;
             self.tx.prepare_cached("UPDATE instruction_state SET closer = 1 WHERE id = ?1")?.execute([id])?;
         }
-        self.write_ex_post(changes)?;
+        self.write_ex_post(changes, today)?;
+        self.write_clearings(&changes.clearings, &postings, today)?;
         if let (Some((batch, part, is_final)), Some(file)) = (changes.part, file) {
             let (id, _) = self.batch(batch)?;
             self.tx
@@ -264,7 +265,7 @@ impl Txn<'_> {
                 let subsidy = terms.and_then(|terms| terms.subsidy);
                 let number = version.number;
                 self.tx
-                    .prepare_cached("INSERT INTO plan_version VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")?
+                    .prepare_cached("INSERT INTO plan_version VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")?
                     .execute((
                         participant,
                         fee_year,
@@ -275,6 +276,7 @@ impl Txn<'_> {
                         subsidy.map(|subsidy| subsidy.payer as i64),
                         subsidy.map(|subsidy| subsidy.category as i64),
                         subsidy.map(|subsidy| subsidy.district.as_str().to_owned()),
+                        subsidy.map(|subsidy| subsidy.recognized_year),
                         enrolled.as_str(),
                         version.terms.err().map(|refusal| refusal.word()),
                         file,
@@ -295,7 +297,7 @@ impl Txn<'_> {
     fn write_exceptions(
         &self,
         exceptions: &[NewException],
-        postings: &[i64],
+        (postings, rests): (&[i64], &[(usize, i64)]),
         file: Option<i64>,
         today: Date,
     ) -> Result<()> {
@@ -304,7 +306,8 @@ impl Txn<'_> {
              (class, participant, fee_year, instruction, file, line, posting, amount, reason, opened_on)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
-        for new in exceptions {
+        for (place, new) in exceptions.iter().enumerate() {
+            let came_with = rests.iter().find(|(opened, _)| *opened == place).map(|(_, posting)| *posting);
             let instruction = new.instruction.map(|number| self.instruction_id(number)).transpose()?;
             statement.execute((
                 new.class.word(),
@@ -313,7 +316,7 @@ impl Txn<'_> {
                 instruction,
                 file.filter(|_| new.line.is_some()),
                 new.line,
-                new.posting.map(|index| postings[index]),
+                new.posting.map(|index| postings[index]).or(came_with),
                 new.amount.fen(),
                 &new.reason,
                 day(today),
@@ -329,30 +332,6 @@ impl Txn<'_> {
                 "UPDATE exception SET resolved = 1, amount = 0, resolution = ?2 WHERE id = ?1 AND resolved = 0",
             )?
             .execute((id, resolution))?;
-        Ok(())
-    }
-
-    fn write_ex_post(&self, changes: &Changeset) -> Result<()> {
-        for due in &changes.ex_post {
-            self.tx
-                .prepare_cached("INSERT OR REPLACE INTO ex_post VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)")?
-                .execute((
-                    due.participant.key(),
-                    due.fee_year,
-                    due.subsidy.payer as i64,
-                    due.subsidy.category as i64,
-                    due.subsidy.district.as_str(),
-                    due.paid.fen(),
-                    due.subsidy.amount.fen(),
-                    day(due.booked_on),
-                    day(due.due_on),
-                ))?;
-        }
-        for (participant, fee_year) in &changes.ex_post_withdrawn {
-            self.tx
-                .prepare_cached("UPDATE ex_post SET state = 4 WHERE participant = ?1 AND fee_year = ?2")?
-                .execute((participant.key(), fee_year))?;
-        }
         Ok(())
     }
 
@@ -509,6 +488,3 @@ fn usual_goal(run: &[Move]) -> Goal {
     }
     counts.into_iter().max_by_key(|(_, count)| *count).expect("a run has a move").0
 }
-
-/// Words of an ex-post subsidy's state, by stored number.
-pub const EX_POST_STATES: [&str; 5] = ["due", "listed", "paid", "returned", "withdrawn"];

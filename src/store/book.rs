@@ -5,7 +5,7 @@ use crate::domain::exception::Class;
 use crate::domain::ids::{AccountNumber, BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::instruction::InstructionState;
 use crate::domain::money::Money;
-use crate::domain::participant::{BankNumber, Participant, Recognition, Status};
+use crate::domain::participant::{BankNumber, DistrictCode, Participant, Recognition, Status};
 use crate::domain::plan::PlanVersion;
 use crate::domain::policy::{Refusal, Subsidy, Terms};
 use crate::domain::returns::Return;
@@ -363,11 +363,13 @@ fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMa
             None => None,
         };
         let paid = if state.is_paid() { paid(conn, key, fee_year, row.get(3)?)? } else { None };
-        let plan = PlanBook { state, versions: Vec::new(), instruction, attempts: row.get(2)?, paid };
+        let attempts = row.get(2)?;
+        let plan = PlanBook { state, versions: Vec::new(), enrolled: None, instruction, attempts, paid, ex_post: None };
         of(all, key, fee_year).plan = Some(plan);
     }
     let mut statement = conn.prepare_cached(&whom.narrow(
-        "SELECT participant, version, from_day, tier, government, payer, category, district, refusal
+        "SELECT participant, version, from_day, tier, government, payer, category, district, refusal, recognized,
+                enrolled
          FROM plan_version WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3",
         "participant",
     ))?;
@@ -376,6 +378,18 @@ fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMa
         let version = plan_version(row)?;
         if let Some(plan) = all.get_mut(&row.get(0)?).and_then(|dossier| dossier.plan.as_mut()) {
             plan.versions.push(version);
+            plan.enrolled = DistrictCode::parse(row.get_ref(10)?.as_str().unwrap_or_default());
+        }
+    }
+    let mut statement = conn.prepare_cached(&whom.narrow(
+        "SELECT participant, state FROM ex_post WHERE participant BETWEEN ?1 AND ?2 AND fee_year = ?3 AND state <> 4",
+        "participant",
+    ))?;
+    let mut rows = statement.query(range)?;
+    while let Some(row) = rows.next()? {
+        let state = words::ex_post_state(row.get(1)?);
+        if let Some(plan) = all.get_mut(&row.get(0)?).and_then(|dossier| dossier.plan.as_mut()) {
+            plan.ex_post = Some(state);
         }
     }
     Ok(())
@@ -489,6 +503,7 @@ fn plan_version(row: &Row<'_>) -> Result<PlanVersion> {
                     payer: words::payer(row.get(5)?),
                     category: words::category(row.get(6)?),
                     district: words::district(&district)?,
+                    recognized_year: row.get(9)?,
                     amount: Money::from_fen(row.get(4)?),
                 }),
             };

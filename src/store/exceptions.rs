@@ -6,10 +6,10 @@ use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::ledger::{Entry, Event, Posting, PostingKey};
 use crate::domain::money::Money;
 use crate::pipeline::book::Dossier;
-use crate::pipeline::resolving::InstructionMatter;
+use crate::pipeline::resolving::{InstructionMatter, TransferMatter};
 use crate::store::chain::Txn;
 use crate::store::words::{self, Accounts};
-use crate::store::{Result, book, date};
+use crate::store::{Result, book, date, transfers};
 use rusqlite::{Connection, OptionalExtension};
 
 /// A stored exception.
@@ -35,6 +35,8 @@ pub struct StoredException {
     pub posting: Option<Posting>,
     /// The person and plan, where known.
     pub dossier: Option<Dossier>,
+    /// The payer's money that it holds, where it is that.
+    pub transfer: Option<TransferMatter>,
 }
 
 /// Reads an exception.
@@ -56,6 +58,7 @@ pub fn read(conn: &Connection, id: i64) -> Result<Option<StoredException>> {
         })
         .optional()?;
     let Some((class, resolved, participant, fee_year, instruction, amount, posting)) = row else { return Ok(None) };
+    let transfer = posting.map(|id| transfers::matter(conn, id)).transpose()?.flatten();
     let matter = instruction.map(|id| instruction_matter(conn, id)).transpose()?.flatten();
     let posting = match (posting, instruction) {
         (Some(id), _) => Some(id),
@@ -77,6 +80,7 @@ pub fn read(conn: &Connection, id: i64) -> Result<Option<StoredException>> {
         answers: answers(conn, instruction)?,
         posting: posting.map(|id| self::posting(conn, id)).transpose()?.flatten(),
         dossier,
+        transfer,
     }))
 }
 

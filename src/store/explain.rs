@@ -7,7 +7,7 @@ pub use sources::{audit_rows, sources};
 pub use whole::{batch, batch_named, file, file_named};
 
 use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
-use crate::domain::ledger::{Account, Entry, Event};
+use crate::domain::ledger::{Entry, Event};
 use crate::domain::money::Money;
 use crate::domain::participant::{BankNumber, Status};
 use crate::domain::policy::Policies;
@@ -15,7 +15,7 @@ use crate::format::layout::{FileKind, Layout, RecordKind};
 use crate::store::export::BankKeys;
 use crate::store::facts::{Fact, Facts, day, flag, hex, money, number, or_none, text, text_of, word};
 use crate::store::words::{self, Accounts};
-use crate::store::{EX_POST_STATES, Error, Result, apply, book, date};
+use crate::store::{Error, Result, apply, book, date, settlements, transfers};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::BTreeMap;
 
@@ -58,11 +58,9 @@ impl Lookup<'_> {
         }
     }
 
-    /// The settlement year of a deemed line; others are never settled.
-    fn settlement_year(&self, entry: &Entry, booked_on: i64) -> Fact {
-        let is_deemed = [entry.debit(), entry.credit()].contains(&Account::PersonalGovernment);
-        let policy = self.policies.newest().filter(|_| is_deemed);
-        or_none(policy, |policy| Fact::Number(policy.settlement_year(date(booked_on)).into()))
+    /// The settlement year that a day belongs to (R15).
+    fn settlement_year(&self, counts_on: Option<i64>) -> Fact {
+        or_none(counts_on.and_then(|day| self.policies.settlement_year(date(day))), |year| Fact::Number(year.into()))
     }
 }
 
@@ -190,6 +188,7 @@ impl Chain {
             deliveries(conn, &self.instructions, lookup)?,
             returns(conn, &self.instructions, lookup)?,
             postings(conn, &self.postings, lookup)?,
+            transfers(conn, &self.postings)?,
             ex_post(conn, self.participant, lookup)?,
             self.exceptions(conn)?,
         ])
@@ -443,7 +442,7 @@ fn returns(conn: &Connection, instructions: &[i64], lookup: &Lookup<'_>) -> Resu
     Ok(facts)
 }
 
-/// The entries of some postings, with the settlement year of the deemed ones (R15).
+/// The entries of some postings; of the deemed ones the settlement that counts them, or will (R15).
 fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts> {
     let columns = &[
         "posting",
@@ -455,6 +454,7 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
         "month",
         "booked_on",
         "settlement_year",
+        "settlement",
         "file",
         "line",
         "at",
@@ -464,7 +464,7 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
     let accounts = Accounts::load(conn)?;
     let mut facts = Facts::new("postings", columns);
     let sql = "SELECT p.id, k.key, b.number, p.event, e.debit, e.credit, e.amount, p.month, p.booked_on,
-                      coalesce(k.file, a.file), coalesce(k.line, a.line), u.at, u.actor, u.seq
+                      coalesce(k.file, a.file), coalesce(k.line, a.line), u.at, u.actor, e.id, u.seq
                FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
                JOIN audit u ON u.seq = p.txn
                LEFT JOIN posting_key k ON k.posting = p.id LEFT JOIN answer a ON a.instruction = p.id
@@ -474,6 +474,7 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
             let (debit, credit) = (accounts.account(row.get(4)?)?, accounts.account(row.get(5)?)?);
             let entry = Entry::new(debit, credit, Money::from_fen(row.get(6)?));
             let (booked_on, month): (i64, i64) = (row.get(8)?, row.get(7)?);
+            let (settlement_year, settlement) = settled_by(conn, lookup, 0, row.get(13)?)?;
             Ok(vec![
                 Fact::Text(posting_key(row)?),
                 word(row, 3, |event| Event::ALL[event as usize].0.word())?,
@@ -483,16 +484,28 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
                 Fact::word(entry.basis().word()),
                 Fact::Text(format!("{:04}-{:02}", month / 100, month % 100)),
                 Fact::Day(date(booked_on)),
-                lookup.settlement_year(&entry, booked_on),
+                settlement_year,
+                settlement,
                 number(row, 9)?,
                 number(row, 10)?,
                 text(row, 11)?,
                 text(row, 12)?,
-                number(row, 13)?,
+                number(row, 14)?,
             ])
         })?;
     }
     Ok(facts)
+}
+
+/// The settlement year and the state of the settlement that counts an entry (0) or an ex-post subsidy (1); before there
+/// is one, the year of the day by which it counts.
+fn settled_by(conn: &Connection, lookup: &Lookup<'_>, kind: i64, item: i64) -> Result<(Fact, Fact)> {
+    if let Some((year, state)) = settlements::of_item(conn, kind, item)? {
+        return Ok((Fact::Number(year.into()), Fact::word(state.word())));
+    }
+    let mut statement = conn.prepare_cached("SELECT counts_on FROM claim WHERE kind = ?1 AND item = ?2")?;
+    let counts_on = statement.query_row((kind, item), |row| row.get(0)).optional()?;
+    Ok((lookup.settlement_year(counts_on), Fact::None))
 }
 
 /// The text key, from the columns of posting, key and batch; a plain return's follows from its number.
@@ -516,13 +529,21 @@ fn ex_post(conn: &Connection, participant: Option<i64>, lookup: &Lookup<'_>) -> 
         "booked_on",
         "due_on",
         "settlement_year",
+        "settlement",
         "state",
+        "list",
+        "payout_on",
+        "file",
+        "line",
     ];
     let mut facts = Facts::new("expost", columns);
-    let sql = "SELECT fee_year, payer, category, district, paid, amount, booked_on, due_on, state FROM ex_post
-               WHERE participant = ?1 ORDER BY fee_year";
+    let sql =
+        "SELECT x.fee_year, x.payer, x.category, x.district, x.paid, x.amount, x.booked_on, x.due_on, x.state, l.name,
+                      x.answered_on, x.file, x.line, x.id
+               FROM ex_post x LEFT JOIN ex_post_list l ON l.id = x.list
+               WHERE x.participant = ?1 ORDER BY x.fee_year, x.id";
     facts.read(conn, sql, [participant], |row| {
-        let due_on = date(row.get(7)?);
+        let (settlement_year, settlement) = settled_by(conn, lookup, 1, row.get(13)?)?;
         Ok(vec![
             number(row, 0)?,
             word(row, 1, |payer| words::payer(payer).word())?,
@@ -531,11 +552,49 @@ fn ex_post(conn: &Connection, participant: Option<i64>, lookup: &Lookup<'_>) -> 
             money(row, 4)?,
             money(row, 5)?,
             day(row, 6)?,
-            Fact::Day(due_on),
-            or_none(lookup.policies.newest(), |policy| Fact::Number(policy.settlement_year(due_on).into())),
-            word(row, 8, |state| EX_POST_STATES[state as usize])?,
+            day(row, 7)?,
+            settlement_year,
+            settlement,
+            word(row, 8, |state| words::ex_post_state(state).word())?,
+            text(row, 9)?,
+            day(row, 10)?,
+            number(row, 11)?,
+            number(row, 12)?,
         ])
     })?;
+    Ok(facts)
+}
+
+/// Payers' money behind some postings: what it cleared, of which settlement (R16).
+fn transfers(conn: &Connection, postings: &[i64]) -> Result<Facts> {
+    let columns =
+        &["reference", "payer", "district", "settlement_year", "amount", "received_on", "late", "cleared", "of"];
+    let mut facts = Facts::new("transfers", columns);
+    let sql =
+        "SELECT t.reference, t.payer, t.district, t.settlement_year, t.amount, t.received_on, t.late, c.amount, s.year
+               FROM transfer t LEFT JOIN clearing c ON c.transfer = t.posting
+               LEFT JOIN settlement s ON s.id = c.settlement WHERE t.posting = ?1 ORDER BY c.posting";
+    let mut behind: Vec<i64> = Vec::new();
+    for posting in postings {
+        behind.extend(transfers::behind(conn, *posting)?);
+    }
+    behind.sort_unstable();
+    behind.dedup();
+    for transfer in behind {
+        facts.read(conn, sql, [transfer], |row| {
+            Ok(vec![
+                text(row, 0)?,
+                word(row, 1, |payer| words::payer(payer).word())?,
+                text(row, 2)?,
+                number(row, 3)?,
+                money(row, 4)?,
+                day(row, 5)?,
+                flag(row, 6)?,
+                money(row, 7)?,
+                number(row, 8)?,
+            ])
+        })?;
+    }
     Ok(facts)
 }
 

@@ -1,11 +1,13 @@
 //! Exports: the rows of each table as texts, in the order of its columns (design section 9), one row at a time.
 
+mod settling;
+
 use crate::domain::ids::{BatchNumber, IdNumber};
 use crate::domain::ledger::{Account, Basis, Entry, Event};
 use crate::domain::money::Money;
-use crate::domain::participant::{DistrictCode, Status};
+use crate::domain::participant::{DistrictCode, Payer, Status};
 use crate::store::words::{self, Accounts};
-use crate::store::{EX_POST_STATES, Error, FileState, book};
+use crate::store::{Error, FileState, book};
 use rusqlite::{Connection, Row};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -32,8 +34,12 @@ pub enum What {
     Exceptions,
     /// Ex-post subsidies (R14).
     Expost,
-    /// Yearly claims to payers (R15). Nothing claims yet, so it has no rows; its year is derived from booking dates.
+    /// Yearly claims to payers, by fee year, category and kind (R15).
     Settlement,
+    /// How each settlement stands: what it claims, what came, what is open (R16).
+    Claims,
+    /// Payers' money and what it cleared (R16).
+    Transfers,
     /// Drop files.
     Files,
     /// The audit log.
@@ -42,7 +48,7 @@ pub enum What {
 
 impl What {
     /// Everything that can be exported, with its word.
-    pub const ALL: [(What, &str); 12] = [
+    pub const ALL: [(What, &str); 14] = [
         (What::Participants, "participants"),
         (What::Plans, "plans"),
         (What::Batches, "batches"),
@@ -53,6 +59,8 @@ impl What {
         (What::Exceptions, "exceptions"),
         (What::Expost, "expost"),
         (What::Settlement, "settlement"),
+        (What::Claims, "claims"),
+        (What::Transfers, "transfers"),
         (What::Files, "files"),
         (What::Audit, "audit"),
     ];
@@ -96,7 +104,7 @@ pub fn rows(
     banks: &BankKeys,
     sink: &mut dyn FnMut(&[&str]) -> io::Result<()>,
 ) -> Result<(), ExportError> {
-    let Some((sql, fill)) = source(what) else { return Ok(()) };
+    let (sql, fill) = source(what);
     let words = Words { banks, accounts: Accounts::load(conn)? };
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query([year.filter(|_| what.has_years())])?;
@@ -125,8 +133,8 @@ impl Words<'_> {
 type Fill = fn(&Row<'_>, &Words<'_>, &mut Cells) -> crate::store::Result<()>;
 
 /// The statement of an export, whose only parameter is the year, and what makes texts of its rows.
-fn source(what: What) -> Option<(&'static str, Fill)> {
-    Some(match what {
+fn source(what: What) -> (&'static str, Fill) {
+    match what {
         What::Participants => (PARTICIPANTS, participant),
         What::Plans => (PLANS, plan),
         What::Batches => (BATCHES, batch),
@@ -136,10 +144,12 @@ fn source(what: What) -> Option<(&'static str, Fill)> {
         What::Balance => (BALANCE, balance),
         What::Exceptions => (EXCEPTIONS, exception),
         What::Expost => (EX_POST, ex_post),
-        What::Settlement => return None,
+        What::Settlement => (settling::LINES, settling::line),
+        What::Claims => (settling::CLAIMS, settling::claim),
+        What::Transfers => (settling::TRANSFERS, settling::transfer),
         What::Files => (FILES, file),
         What::Audit => (AUDIT, audit),
-    })
+    }
 }
 
 const PARTICIPANTS: &str = "
@@ -299,9 +309,17 @@ fn entry(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Res
     out.day(row.get(7)?);
     out.id(row.get(8)?);
     out.maybe(row.get::<_, Option<i64>>(9)?);
-    out.subsidy(row, 10)?;
-    match owing_district(&entry) {
-        Some(district) => out.put(district),
+    let owed_by = owing(&entry);
+    match (owed_by, row.get::<_, Option<i64>>(10)?) {
+        // A payer's money is of no plan.
+        (Some((payer, _)), None) => {
+            out.put(payer.word());
+            out.put("");
+        }
+        _ => out.subsidy(row, 10)?,
+    }
+    match owed_by {
+        Some((_, district)) => out.put(district),
         None if entry.basis() == Basis::Deemed => out.text(row, 13)?,
         None => out.text(row, 12)?,
     }
@@ -314,10 +332,10 @@ fn entry(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Res
     Ok(())
 }
 
-/// The recognising district of a deemed line stands in its account.
-fn owing_district(entry: &Entry) -> Option<DistrictCode> {
+/// Payer and recognising district of a line that touches a receivable stand in its account.
+fn owing(entry: &Entry) -> Option<(Payer, DistrictCode)> {
     [entry.debit(), entry.credit()].into_iter().find_map(|account| match account {
-        Account::Receivable(_, district) => Some(district),
+        Account::Receivable(payer, district) => Some((payer, district)),
         _ => None,
     })
 }
@@ -371,7 +389,7 @@ fn exception(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Res
 const EX_POST: &str = "
     SELECT x.participant, p.name, x.district, x.fee_year, x.payer, x.category, x.paid, x.amount, x.state
     FROM ex_post x LEFT JOIN participant p ON p.id = x.participant
-    WHERE ?1 IS NULL OR x.fee_year = ?1 ORDER BY x.participant, x.fee_year";
+    WHERE ?1 IS NULL OR x.fee_year = ?1 ORDER BY x.participant, x.fee_year, x.id";
 
 fn ex_post(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
     out.id(row.get(0)?);
@@ -381,7 +399,7 @@ fn ex_post(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Resul
     out.subsidy(row, 4)?;
     out.money(row.get(6)?);
     out.money(row.get(7)?);
-    out.put(EX_POST_STATES[usize::from(row.get::<_, u8>(8)?)]);
+    out.put(words::ex_post_state(row.get(8)?).word());
     Ok(())
 }
 

@@ -21,11 +21,14 @@ pub mod gaps;
 pub mod lines;
 pub mod overview;
 mod pack;
+pub mod payouts;
+pub mod settlements;
 pub mod summary;
+pub mod transfers;
 pub mod windows;
 mod words;
 
-pub use apply::{Applied, EX_POST_STATES};
+pub use apply::Applied;
 pub use batches::{NewBatch, NewInstruction, ZeroRow};
 pub use chain::{Act, Txn};
 pub use files::{Arrived, FileState, ListVersion};

@@ -5,6 +5,7 @@ use crate::domain::ledger::{Account, Event};
 use crate::domain::participant::{Category, DistrictCode, Payer};
 use crate::domain::plan::PlanState;
 use crate::domain::returns::Outcome;
+use crate::domain::settlement::{ExPostState, SettlementState};
 use crate::store::{Error, Result};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ macro_rules! stored {
     };
 }
 
-stored!(instruction_state: InstructionState, batch_state: BatchState, plan_state: PlanState, outcome: Outcome, payer: Payer, category: Category, event: Event);
+stored!(instruction_state: InstructionState, batch_state: BatchState, plan_state: PlanState, outcome: Outcome, payer: Payer, category: Category, event: Event, ex_post_state: ExPostState, settlement_state: SettlementState);
 
 /// Accounts and their stored numbers: 1 to 4 are fixed, receivables get the next number when they are first used.
 #[derive(Debug, Default)]

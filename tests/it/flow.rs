@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tables::Table;
 
 /// Tables that a case may expect at its end; each is an export of that name.
-const EXPORTS: [&str; 11] = [
+const EXPORTS: [&str; 13] = [
     "participants",
     "plans",
     "batches",
@@ -28,6 +28,8 @@ const EXPORTS: [&str; 11] = [
     "exceptions",
     "expost",
     "settlement",
+    "claims",
+    "transfers",
     "files",
 ];
 
@@ -101,8 +103,21 @@ fn run(folder: &Path) -> Result<(), String> {
     if faults.is_empty() { Ok(()) } else { Err(faults.trim_end().to_owned()) }
 }
 
-const VERBS: [&str; 10] =
-    ["ingest", "plan", "instruct", "approve", "send", "return", "resolve", "expect", "audit", "run"];
+const VERBS: [&str; 13] = [
+    "ingest",
+    "plan",
+    "instruct",
+    "approve",
+    "send",
+    "return",
+    "resolve",
+    "settle",
+    "expost",
+    "expect",
+    "published",
+    "audit",
+    "run",
+];
 
 /// A bureau in a folder of its own.
 struct Bureau<'a> {
@@ -172,7 +187,9 @@ impl<'a> Bureau<'a> {
     fn perform(&mut self, step: &Step) -> Result<(), String> {
         let args = match step.verb.as_str() {
             "ingest" => self.ingest(step)?,
-            "plan" => vec!["plan".to_owned(), "--year".to_owned(), step.word(0)?.to_owned()],
+            verb @ ("plan" | "settle" | "expost") => {
+                vec![verb.to_owned(), "--year".to_owned(), step.word(0)?.to_owned()]
+            }
             "instruct" => instruct(step)?,
             "approve" => vec!["approve".to_owned(), self.approvable(step)?],
             "send" | "audit" => vec![step.verb.clone()],
@@ -182,6 +199,7 @@ impl<'a> Bureau<'a> {
                 args => args?,
             },
             "run" => step.words.clone(),
+            "published" => return self.published(step),
             "expect" => return self.compare(step.word(0)?, &csv_text(step), &step.date),
             verb => return Err(format!("there is no step `{verb}`")),
         };
@@ -208,6 +226,7 @@ impl<'a> Bureau<'a> {
                 file.ok_or_else(|| format!("no file {name} came in"))
             }
             "exception" => self.exception(step, step.word(1)?, step.word(2)?),
+            "settlement" => Ok(format!("{} {}", step.word(1)?, step.word(2)?)),
             bank => {
                 let batch = self.export("batches", &step.date)?.last("batch", &[("bank", bank)])?;
                 batch.ok_or_else(|| format!("there is no batch of {bank}"))
@@ -252,6 +271,14 @@ impl<'a> Bureau<'a> {
         let from = step.option("via").unwrap_or(bank);
         let data = folder.join(&files[0].0).display().to_string();
         Ok(vec!["ingest".to_owned(), "--from".to_owned(), from.to_owned(), data])
+    }
+
+    /// What lies in a folder under a name: its columns that the rows below name, as a table.
+    fn published(&self, step: &Step) -> Result<(), String> {
+        let path = self.home().join("drops").join(step.word(0)?);
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let found = Table::read(text.trim_start_matches('\u{feff}'))?;
+        tables::difference(&Table::read(&csv_text(step))?, &found)?.map_or(Ok(()), Err)
     }
 
     /// The newest request of a bank, its `request N`th from the first, or a file of the case (`from FILE`).

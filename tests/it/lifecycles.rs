@@ -2,6 +2,7 @@
 
 use daikou::domain::instruction::{BatchEvent, BatchState, InstructionEvent, InstructionState};
 use daikou::domain::plan::{PlanEvent, PlanState};
+use daikou::domain::settlement::{ExPostEvent, ExPostState, SettlementEvent, SettlementState};
 use std::collections::BTreeMap;
 
 /// `(state, event) → state` as written in the table.
@@ -89,4 +90,24 @@ fn plans_move_only_as_designed() {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(PlanState::word)))
     });
     check("plan", pairs);
+}
+
+#[test]
+fn settlements_move_only_as_designed() {
+    use SettlementEvent::*;
+    let events = [(Approved, "approved"), (Sent, "sent"), (Cleared, "cleared")];
+    let pairs = SettlementState::ALL.iter().flat_map(|(state, word, _)| {
+        events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(SettlementState::word)))
+    });
+    check("settlement", pairs);
+}
+
+#[test]
+fn ex_post_subsidies_move_only_as_designed() {
+    use ExPostEvent::*;
+    let events = [(Listed, "listed"), (Paid, "paid"), (Returned, "returned"), (Withdrawn, "withdrawn")];
+    let pairs = ExPostState::ALL.iter().flat_map(|(state, word, _)| {
+        events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(ExPostState::word)))
+    });
+    check("ex-post", pairs);
 }

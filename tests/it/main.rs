@@ -26,3 +26,4 @@ mod silence;
 mod sshd;
 mod tidy;
 mod upload;
+mod years;

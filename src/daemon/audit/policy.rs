@@ -75,7 +75,10 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
     let category = row.get::<_, Option<i64>>(5)?.and_then(category_of);
     let amount = row.get::<_, Option<i64>>(6)?.map(Money::from_fen).unwrap_or_default();
     let subsidy = match (payer(3)?, district(4)?, category) {
-        (Some(payer), Some(district), Some(category)) => Some(Subsidy { payer, district, category, amount }),
+        // Which year's recognition it must rest on is said by the policy, in `judge`.
+        (Some(payer), Some(district), Some(category)) => {
+            Some(Subsidy { payer, district, category, recognized_year: 0, amount })
+        }
         _ => None,
     };
     Ok(Standing {
@@ -105,10 +108,12 @@ fn judge(conn: &Connection, policies: &Policies, standing: &Standing) -> Found {
     let Some(subsidy) = standing.subsidy else {
         return Ok(Some("its plan version names no payer, district and category".to_owned()));
     };
+    let lag = policy.category(subsidy.category).map_or(1, |terms| terms.lag);
+    let subsidy = Subsidy { recognized_year: standing.fee_year - lag, ..subsidy };
     if let Some(fault) = contradicts(policy, year, standing, &subsidy) {
         return Ok(Some(fault));
     }
-    if !was_recognised(conn, policy, standing, &subsidy)? {
+    if !was_recognised(conn, standing, &subsidy)? {
         return Ok(Some(format!("no list had the person as {} by then", subsidy.category.word())));
     }
     again(conn, policy, year, standing, &subsidy)
@@ -138,20 +143,14 @@ fn contradicts(policy: &Policy, year: &YearTerms, standing: &Standing, subsidy: 
 }
 
 /// R4: a list of the right year had the person, accepted by the day from which the subsidy holds.
-fn was_recognised(
-    conn: &Connection,
-    policy: &Policy,
-    standing: &Standing,
-    subsidy: &Subsidy,
-) -> crate::store::Result<bool> {
-    let lag = policy.category(subsidy.category).map_or(1, |terms| terms.lag);
+fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy) -> crate::store::Result<bool> {
     exists(
         conn,
         "SELECT 1 FROM recognition_change WHERE participant = ?1 AND year = ?2 AND payer = ?3 AND district = ?4
          AND category = ?5 AND added = 1 AND on_day <= ?6",
         (
             standing.participant,
-            standing.fee_year - lag,
+            subsidy.recognized_year,
             subsidy.payer as i64,
             subsidy.district.as_str(),
             subsidy.category as i64,

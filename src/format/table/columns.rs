@@ -53,11 +53,13 @@ pub enum Column {
     SettlementYear,
     /// 到款日期.
     ReceivedOn,
+    /// 发放结果.
+    Outcome,
 }
 
 impl Column {
     /// Every column with its English name, its Chinese name, and other names that staff write.
-    pub const ALL: [(Column, &str, &str, &[&str]); 25] = [
+    pub const ALL: [(Column, &str, &str, &[&str]); 26] = [
         (
             Column::IdNumber,
             "id_number",
@@ -88,6 +90,7 @@ impl Column {
         (Column::Payer, "payer", "代缴部门", &["划款部门", "部门"]),
         (Column::SettlementYear, "settlement_year", "清算年度", &[]),
         (Column::ReceivedOn, "received_on", "到款日期", &["收款日期"]),
+        (Column::Outcome, "state", "发放结果", &["发放状态", "发放情况"]),
     ];
 
     /// The English name.
@@ -188,6 +191,7 @@ impl TableKind {
         match self {
             TableKind::Participants => &[AccountName, Status, StatusSince, Town, Village, PersonNumber],
             TableKind::List => &[AsOf],
+            TableKind::ExpostPaid => &[Outcome, Name, District, Category, Payer],
             _ => &[],
         }
     }

@@ -265,8 +265,23 @@ fn total_or_footer(kind: TableKind, sources: &[usize], columns: &[Column], cells
 }
 
 /// How the rows begin that sum up or sign a table.
-const CLOSING_WORDS: [&str; 13] =
-    ["合计", "总计", "小计", "共计", "总人数", "制表", "填表", "经办", "复核", "审核", "负责人", "单位盖章", "备注"];
+const CLOSING_WORDS: [&str; 15] = [
+    "合计",
+    "总计",
+    "小计",
+    "共计",
+    "总人数",
+    "制表",
+    "填表",
+    "经办",
+    "复核",
+    "审核",
+    "负责人",
+    "单位盖章",
+    "备注",
+    "说明",
+    "金额大写",
+];
 const MOST_ROWS_BEFORE_HEADING: u32 = 30;
 /// Cells are found by 32-bit places.
 const MOST_TEXT_BYTES: usize = 1 << 30;

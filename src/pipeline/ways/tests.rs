@@ -30,6 +30,7 @@ fn words(class: Class, held: i64, state: InstructionState, plan: PlanState) -> V
         dossier: Some(&dossier),
         instruction: Some(&instruction),
         posting: Some(&posting),
+        transfer: None,
         policy: Some(&policy()),
         closed: &BTreeSet::new(),
     };
@@ -130,7 +131,15 @@ fn dossier(class: Class, held: i64, state: PlanState) -> Dossier {
         ever_listed: false,
         confirmed_names: Vec::new(),
         confirmed_holders: Vec::new(),
-        plan: Some(PlanBook { state, versions, instruction: None, attempts: 0, paid: None }),
+        plan: Some(PlanBook {
+            state,
+            versions,
+            enrolled: None,
+            instruction: None,
+            attempts: 0,
+            paid: None,
+            ex_post: None,
+        }),
         open: vec![OpenException { id: 7, class, amount, booked_on: None, instruction: Some(number) }],
     }
 }
@@ -168,6 +177,7 @@ fn policy() -> Policy {
         arrival_days: 5,
         settlement_ends: (8, 31),
         settlement_due: (9, 20),
+        application_due: (9, 30),
         transfer_due: (10, 31),
     }
 }

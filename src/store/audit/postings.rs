@@ -1,8 +1,7 @@
-//! I1, I2 and I5: every posting is balanced, has its event, and leaves its instruction as it should be.
+//! I1 and I2: every posting is balanced, has its event, and leaves its instruction as it should be.
 
 use crate::domain::ledger::Event;
 use crate::domain::money::Money;
-use crate::domain::participant::Payer;
 use crate::store::Result;
 use crate::store::audit::{first, instruction_name, posting_name};
 use rusqlite::Connection;
@@ -163,7 +162,9 @@ fn fits(event: Event, debit: Kind, credit: Kind) -> bool {
         Event::Suspense => (debit, credit) == (Collection, Suspense),
         Event::SuspensePosted => deemed || (debit, credit) == (Suspense, Own),
         Event::Refund => (debit, credit) == (Suspense, Collection),
-        Event::Transfer => debit == Collection && matches!(credit, Receivable | Suspense),
+        Event::Transfer => {
+            matches!((debit, credit), (Collection, Receivable | Suspense) | (Suspense, Receivable))
+        }
         Event::Reversal => {
             matches!((debit, credit), (Own | Suspense | Receivable, Collection) | (Government, Receivable))
         }
@@ -191,23 +192,6 @@ fn contra(conn: &Connection) -> Result<Option<String>> {
         Some(id) => Ok(Some(format!("{}: is taken back twice", posting_name(conn, id)?))),
         None => Ok(None),
     }
-}
-
-/// I5: what a payer still owes for a district is what was deemed received, less what was taken back, corrected or
-/// transferred, and never negative before there is a settlement. Which pairs may touch a receivable is part of I2.
-pub(super) fn receivables(conn: &Connection) -> Result<Option<String>> {
-    let negative = "SELECT a.payer, a.district, m.open FROM
-         (SELECT account, sum(amount) AS open FROM
-            (SELECT debit AS account, amount FROM entry WHERE debit > 4
-             UNION ALL SELECT credit, -amount FROM entry WHERE credit > 4) GROUP BY account) m
-         JOIN account a ON a.id = m.account WHERE m.open < 0 ORDER BY a.id LIMIT 1";
-    let found = first(conn, negative, |row| {
-        Ok((row.get::<_, u8>(0)?, row.get::<_, String>(1)?, Money::from_fen(row.get(2)?)))
-    })?;
-    Ok(found.map(|(payer, district, open)| {
-        let payer = Payer::ALL.get(usize::from(payer)).map_or("nobody", |(payer, ..)| payer.word());
-        format!("receivable/{payer}/{district}: expected nothing or more to be owed, found {open}")
-    }))
 }
 
 #[cfg(test)]

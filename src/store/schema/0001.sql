@@ -107,6 +107,7 @@ CREATE TABLE plan_version (                 -- never changed, only added to (R7a
     payer       INTEGER,
     category    INTEGER,
     district    TEXT,                       -- recognising district, which owes
+    recognized  INTEGER,                    -- recognition year of its subsidy
     enrolled    TEXT    NOT NULL,           -- enrolment district at that time
     refusal     TEXT,                       -- why nothing is planned
     cause       INTEGER,                    -- file that caused it
@@ -226,6 +227,7 @@ CREATE INDEX posting_key_undoes ON posting_key (undoes) WHERE undoes IS NOT NULL
 CREATE INDEX posting_key_instruction ON posting_key (instruction) WHERE instruction IS NOT NULL;
 
 CREATE TABLE ex_post (                      -- due to the person, never in the ledger (R14)
+    id          INTEGER PRIMARY KEY,
     participant INTEGER NOT NULL,
     fee_year    INTEGER NOT NULL,
     payer       INTEGER NOT NULL,
@@ -236,8 +238,86 @@ CREATE TABLE ex_post (                      -- due to the person, never in the l
     booked_on   INTEGER NOT NULL,
     due_on      INTEGER NOT NULL,           -- the later of payment date and list acceptance (R15)
     state       INTEGER NOT NULL,
-    PRIMARY KEY (participant, fee_year)
+    txn         INTEGER NOT NULL,           -- audit.seq in which it was found
+    withdrawn   INTEGER,                    -- audit.seq in which the own money was known to have gone back
+    list        INTEGER,                    -- the list that names it
+    name        TEXT    NOT NULL DEFAULT '',-- as that list has it
+    answered_on INTEGER,                    -- the day on which its payer says that it was paid, or was not
+    file        INTEGER,                    -- where its payer says so
+    line        INTEGER
+) STRICT;
+CREATE UNIQUE INDEX ex_post_standing ON ex_post (participant, fee_year) WHERE state <> 4;
+CREATE INDEX ex_post_person ON ex_post (participant, fee_year);
+
+CREATE TABLE ex_post_list (                 -- lists in payers' folders: written once
+    id       INTEGER PRIMARY KEY,
+    payer    INTEGER NOT NULL,
+    district TEXT    NOT NULL,
+    fee_year INTEGER NOT NULL,
+    number   INTEGER NOT NULL,              -- 1, 2, 3 … of that payer, district and fee year
+    made_on  INTEGER NOT NULL,
+    people   INTEGER NOT NULL,
+    amount   INTEGER NOT NULL,
+    name     TEXT    NOT NULL,              -- of its file
+    sha256   BLOB    NOT NULL,
+    archived TEXT    NOT NULL,              -- path below state/archive
+    UNIQUE (payer, district, fee_year, number)
+) STRICT;
+
+CREATE TABLE settlement (                   -- one for each settlement year, payer and owing district (R15)
+    id           INTEGER PRIMARY KEY,
+    year         INTEGER NOT NULL,
+    payer        INTEGER NOT NULL,
+    district     TEXT    NOT NULL,
+    state        INTEGER NOT NULL,
+    ends_on      INTEGER NOT NULL,          -- last day of the settlement year
+    transfer_due INTEGER NOT NULL,
+    people       INTEGER NOT NULL,
+    deemed       INTEGER NOT NULL,          -- owed to the collection account; below zero where more is taken back
+    ex_post      INTEGER NOT NULL,          -- owed to the people themselves
+    sha256       BLOB    NOT NULL,          -- of its summary and its name list, one after the other
+    drafted_on   INTEGER NOT NULL,
+    approved     INTEGER,                   -- audit.seq
+    approved_on  INTEGER,
+    sent_on      INTEGER,
+    cleared_on   INTEGER,
+    UNIQUE (year, payer, district)
+) STRICT;
+
+CREATE TABLE settlement_item (              -- each claim is in one settlement at most; of an approved one it never moves
+    kind        INTEGER NOT NULL,           -- 0 an entry, 1 an ex-post subsidy, 2 its withdrawal
+    item        INTEGER NOT NULL,           -- entry.id, ex_post.id
+    settlement  INTEGER NOT NULL,
+    participant INTEGER NOT NULL,
+    name        TEXT    NOT NULL,
+    fee_year    INTEGER NOT NULL,
+    category    INTEGER NOT NULL,
+    amount      INTEGER NOT NULL,           -- below zero for what takes back
+    late        INTEGER NOT NULL,           -- 1: it came too late for the year by which it counts
+    back        INTEGER NOT NULL,           -- 1: takes back what an earlier settlement claimed
+    PRIMARY KEY (kind, item)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX settlement_item_of ON settlement_item (settlement);
+
+CREATE TABLE transfer (                     -- payers' money, by its posting (R16)
+    posting         INTEGER PRIMARY KEY,
+    payer           INTEGER NOT NULL,
+    district        TEXT    NOT NULL,
+    settlement_year INTEGER NOT NULL,
+    reference       TEXT    NOT NULL,
+    amount          INTEGER NOT NULL,
+    received_on     INTEGER NOT NULL,
+    late            INTEGER NOT NULL        -- 1: received after the settlement's transfer_due
+) STRICT;
+
+CREATE TABLE clearing (                     -- what a posting of a payer's money clears, of which settlement
+    posting    INTEGER PRIMARY KEY,
+    settlement INTEGER NOT NULL,
+    transfer   INTEGER NOT NULL,            -- the posting that the money came with
+    amount     INTEGER NOT NULL CHECK (amount > 0)
+) STRICT;
+CREATE INDEX clearing_of ON clearing (settlement);
+CREATE INDEX clearing_from ON clearing (transfer);
 
 CREATE TABLE exception (
     id          INTEGER PRIMARY KEY,
@@ -332,9 +412,58 @@ SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_
        CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state
 FROM plan p LEFT JOIN instruction_state s ON s.id = p.instruction;
 
+CREATE VIEW undoing AS                      -- postings that take back, or put right, something of another one
+SELECT posting, undoes AS origin FROM posting_key WHERE undoes IS NOT NULL;
+
+CREATE VIEW settled_origin AS               -- what a posting undoes, back to the first: whether a settlement has it for good
+WITH RECURSIVE back (posting, origin) AS (
+    SELECT posting, origin FROM undoing
+    UNION SELECT b.posting, u.origin FROM back b JOIN undoing u ON u.posting = b.origin)
+SELECT b.posting, min(p.booked_on) AS booked_on,
+       (SELECT max(t.ends_on) FROM back c
+        JOIN settlement_item m ON m.kind = 0 AND m.item BETWEEN c.origin * 4 AND c.origin * 4 + 3
+        JOIN settlement t ON t.id = m.settlement AND t.state > 0 WHERE c.posting = b.posting) AS ends_on
+FROM back b JOIN posting p ON p.id = b.origin GROUP BY b.posting;
+
+CREATE VIEW claim AS                        -- everything that a settlement counts, with the day by which it counts (R15)
+SELECT 0 AS kind, e.id AS item, a.payer, a.district,
+       coalesce(k.participant, i.participant) AS participant, coalesce(k.fee_year, b.fee_year) AS fee_year,
+       (SELECT v.category FROM plan_version v
+        WHERE v.participant = coalesce(k.participant, i.participant) AND v.fee_year = coalesce(k.fee_year, b.fee_year)
+          AND v.version = coalesce(k.version, i.version)) AS category,
+       CASE WHEN e.credit = 4 THEN e.amount ELSE -e.amount END AS amount,
+       coalesce(o.ends_on, o.booked_on, p.booked_on) AS counts_on,         -- it joins what it undoes
+       p.txn, e.debit = 4 AND o.ends_on IS NOT NULL AS back
+FROM entry e
+JOIN posting p ON p.id = e.id >> 2
+JOIN account a ON a.id = CASE WHEN e.credit = 4 THEN e.debit ELSE e.credit END
+LEFT JOIN settled_origin o ON o.posting = e.id >> 2
+LEFT JOIN undoing u ON u.posting = e.id >> 2
+LEFT JOIN posting_key k ON k.posting = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END
+LEFT JOIN instruction i ON i.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END
+LEFT JOIN batch b ON b.id = CASE WHEN e.credit = 4 THEN e.id >> 2 ELSE coalesce(u.origin, e.id >> 2) END >> 27
+WHERE e.credit = 4 OR e.debit = 4
+UNION ALL
+SELECT 1, id, payer, district, participant, fee_year, category, amount, due_on, txn, 0 FROM ex_post
+UNION ALL
+SELECT 2, x.id, x.payer, x.district, x.participant, x.fee_year, x.category, -x.amount, coalesce(t.ends_on, x.due_on),
+       x.withdrawn, t.ends_on IS NOT NULL
+FROM ex_post x
+LEFT JOIN settlement_item m ON m.kind = 1 AND m.item = x.id
+LEFT JOIN settlement t ON t.id = m.settlement AND t.state > 0
+WHERE x.state = 4;
+
 CREATE TRIGGER posting_is_final BEFORE UPDATE ON posting BEGIN SELECT RAISE(ABORT, 'a posting is never changed'); END;
 CREATE TRIGGER posting_stays BEFORE DELETE ON posting BEGIN SELECT RAISE(ABORT, 'a posting is never deleted'); END;
 CREATE TRIGGER entry_is_final BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
 CREATE TRIGGER entry_stays BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never deleted'); END;
 CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is never changed'); END;
+CREATE TRIGGER clearing_is_final BEFORE UPDATE ON clearing BEGIN SELECT RAISE(ABORT, 'a clearing is never changed'); END;
+CREATE TRIGGER clearing_stays BEFORE DELETE ON clearing BEGIN SELECT RAISE(ABORT, 'a clearing is never deleted'); END;
+CREATE TRIGGER settlement_stays BEFORE DELETE ON settlement WHEN OLD.state > 0
+BEGIN SELECT RAISE(ABORT, 'an approved settlement is never deleted'); END;
+CREATE TRIGGER claim_is_final BEFORE UPDATE ON settlement_item BEGIN SELECT RAISE(ABORT, 'a claim is never changed'); END;
+CREATE TRIGGER claim_stays BEFORE DELETE ON settlement_item
+WHEN (SELECT state FROM settlement WHERE id = OLD.settlement) > 0
+BEGIN SELECT RAISE(ABORT, 'a claim of an approved settlement never moves'); END;
 CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is never deleted'); END;

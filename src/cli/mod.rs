@@ -2,6 +2,7 @@
 
 pub mod approve;
 pub mod audit;
+pub mod backup;
 pub mod bank;
 #[cfg(feature = "bank-sim")]
 pub mod bank_sim;
@@ -117,8 +118,10 @@ enum Command {
     Exceptions(exceptions::ExceptionsArgs),
     /// Write a table: people, plans, batches, instructions, returns, entries, balance, exceptions …
     Export(export::ExportArgs),
-    /// Prove the invariants from what is stored
-    Audit,
+    /// Prove the invariants from what is stored; print or prove the head of the audit log
+    Audit(audit::AuditArgs),
+    /// A consistent copy of store, archive, quarantine, configuration and policy, beside a running daemon
+    Backup(backup::BackupArgs),
 }
 
 /// What every command is told.
@@ -239,7 +242,8 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Explain(args) => explain::run(&args, context),
         Command::Exceptions(args) => exceptions::run(&args, context),
         Command::Export(args) => export::run(&args, context),
-        Command::Audit => audit::run(context),
+        Command::Audit(args) => audit::run(&args, context),
+        Command::Backup(args) => backup::run(&args, context),
     }
 }
 

@@ -45,6 +45,10 @@ pub struct Config {
     pub settle_ms: u64,
     /// A bank file that stays incomplete so long goes to quarantine.
     pub incomplete_after_s: u64,
+    /// Intake pauses below so many MiB of free space where the state lies: the store needs room to finish what it began.
+    pub least_free_mb: u64,
+    /// An instruction without a final answer is an alarm after so many working days.
+    pub ageing_workdays: u16,
     /// When the daemon plans, drafts and sends on working days.
     pub schedule: Schedule,
     /// Every district, by code or name.
@@ -262,6 +266,8 @@ impl Reader<'_> {
             http: self.parse(&raw.http, LOOPBACK, loopback).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
             settle_ms: raw.settle_ms,
             incomplete_after_s: raw.incomplete_after_s,
+            least_free_mb: raw.least_free_mb,
+            ageing_workdays: raw.ageing_workdays,
             schedule: Schedule {
                 plan: self.time(&raw.schedule.plan),
                 instruct: self.time(&raw.schedule.instruct),

@@ -19,6 +19,10 @@ pub(super) struct RawConfig {
     pub(super) settle_ms: u64,
     #[serde(default = "incomplete_after_s")]
     pub(super) incomplete_after_s: u64,
+    #[serde(default = "least_free_mb")]
+    pub(super) least_free_mb: u64,
+    #[serde(default = "ageing_workdays")]
+    pub(super) ageing_workdays: u16,
     #[serde(default)]
     pub(super) schedule: RawSchedule,
     #[serde(default)]
@@ -136,6 +140,14 @@ fn settle_ms() -> u64 {
 
 fn incomplete_after_s() -> u64 {
     600
+}
+
+fn least_free_mb() -> u64 {
+    64
+}
+
+fn ageing_workdays() -> u16 {
+    10
 }
 
 fn max_rows() -> Spanned<i64> {

@@ -7,6 +7,7 @@
 pub mod alarms;
 pub mod approvals;
 pub mod audit;
+pub mod backing_up;
 pub mod bureau;
 pub mod by_hand;
 pub mod closing;
@@ -39,8 +40,10 @@ pub mod roster;
 pub mod rounds;
 pub mod schedule;
 pub mod settling;
+pub mod silence;
 pub mod simulating;
 pub mod standing;
+pub mod steady;
 pub mod transfers;
 pub mod visiting;
 pub mod watch;

@@ -1,5 +1,6 @@
 //! The store: SQLite in WAL mode, every commit synced. One read before the flow (`book`), one write after it (`apply`).
 
+pub mod anchor;
 mod apply;
 pub mod approvals;
 pub mod audit;
@@ -17,6 +18,7 @@ pub mod facts;
 mod feed;
 pub mod figures;
 pub mod files;
+pub mod gaps;
 pub mod lines;
 pub mod overview;
 mod pack;

@@ -1,5 +1,6 @@
 //! What the documents name exists, and what exists is named in them.
 
+use daikou::daemon::alarms::CLASSES;
 use daikou::domain::exception::Class;
 use daikou::telemetry::NAMES;
 use std::collections::BTreeSet;
@@ -136,6 +137,11 @@ fn every_class_of_exceptions_is_documented() {
 fn every_alarm_and_no_unknown_figure_is_in_the_operators_page() {
     let page = text("docs/operating.md");
     let alarms = rows(&page, "## Alarms");
+    let classes: BTreeSet<String> = CLASSES.iter().map(|class| class.word.to_owned()).collect();
+    assert_eq!(alarms, classes, "docs/operating.md and daemon::alarms");
+    for class in CLASSES {
+        assert!(page.contains(&format!("\n| `{}` | {} | ", class.word, class.owner)), "owner of {}", class.word);
+    }
     for path in std::fs::read_dir(root().join("src/daemon")).unwrap().map(|entry| entry.unwrap().path()) {
         let source = std::fs::read_to_string(&path).unwrap_or_default();
         let raised = source.split("alarms.raise(\"").skip(1).filter_map(|rest| rest.split('"').next());

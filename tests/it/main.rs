@@ -1,5 +1,6 @@
 //! One integration binary: each module is one kind of proof.
 
+mod attacks;
 mod audit;
 mod bank_files;
 #[cfg(feature = "bank-sim")]
@@ -12,8 +13,10 @@ mod defects;
 #[cfg(feature = "bank-sim")]
 mod delivery;
 mod demo;
+mod disk;
 mod docs;
 mod drops;
+mod evidence;
 mod exchange;
 mod flow;
 mod layouts;
@@ -22,6 +25,7 @@ mod lifecycles;
 mod lines;
 mod papers;
 mod running;
+mod silence;
 mod sshd;
 mod tidy;
 mod upload;

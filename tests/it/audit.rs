@@ -62,8 +62,9 @@ impl Copy {
                 .unwrap();
         }
         conn.execute_batch(
-            "DROP TRIGGER settlement_stays; DROP TRIGGER claim_is_final; DROP TRIGGER claim_stays; DROP TRIGGER clearing_is_final;
-             DROP TRIGGER clearing_stays",
+            "DROP TRIGGER IF EXISTS settlement_stays; DROP TRIGGER IF EXISTS claim_is_final;
+             DROP TRIGGER IF EXISTS claim_stays; DROP TRIGGER IF EXISTS clearing_is_final;
+             DROP TRIGGER IF EXISTS clearing_stays",
         )
         .unwrap();
         conn.pragma_update(None, "ignore_check_constraints", true).unwrap();

@@ -13,6 +13,9 @@
 //! 9. [`web`]: `/metrics` and `/healthz`.
 //! 10. [`cli`]: one file per command.
 
+#[macro_use]
+pub mod failpoint;
+
 pub mod domain;
 
 pub mod format;

@@ -72,9 +72,14 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Ran {
     let text = args.id.join(" ");
     let bureau = context.open()?;
     let subject = named(Subject::parse(&text), &bureau)?;
-    let Some(tables) = tables(&subject, &bureau)? else {
+    let Some(mut tables) = tables(&subject, &bureau)? else {
         return Err(StepError::Refused(format!("查不到“{text}”")).into());
     };
+    // What all of it rests on: bytes that came, and rows of the log that cover them.
+    let sources = explain::sources(bureau.store.connection(), &tables)?;
+    tables.push(sources);
+    let covered = explain::audit_rows(bureau.store.connection(), &tables)?;
+    tables.push(covered);
     if context.json {
         let head = Map::from_iter([("kind".to_owned(), json!(subject.word()))]);
         context.print_json(&all_as_json(head, &tables));

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// participants, plans, batches, instructions, returns, entries, balance, exceptions, expost, settlement, claims,
-    /// transfers, files, audit, statement, differences, voucher (with --month), accounts
+    /// transfers, files, audit, identities, lists, statement, differences, voucher (with --month), accounts
     #[arg(value_name = "WHAT", value_parser = what)]
     what: What,
     /// Only this fee year; of settlements the settlement year
@@ -177,6 +177,8 @@ fn columns(what: What) -> &'static [Column] {
         What::Differences => DIFFERENCES,
         What::Voucher => VOUCHER,
         What::Accounts => ACCOUNTS,
+        What::Identities => IDENTITIES,
+        What::Lists => LISTS,
     }
 }
 
@@ -415,4 +417,30 @@ const ACCOUNTS: &[Column] = &[
     amount("own"),
     amount("government"),
     text("basis"),
+];
+
+const IDENTITIES: &[Column] = &[
+    ID,
+    NAME,
+    text("payer"),
+    text("district"),
+    text("category"),
+    number("recognized_year"),
+    date("first"),
+    date("last"),
+    text("state"),
+];
+
+const LISTS: &[Column] = &[
+    number("file"),
+    text("name"),
+    text("payer"),
+    text("district"),
+    number("recognized_year"),
+    date("as_of"),
+    date("arrived"),
+    date("accepted"),
+    text("late"),
+    number("people"),
+    text("state"),
 ];

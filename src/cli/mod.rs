@@ -2,11 +2,13 @@
 
 pub mod approve;
 pub mod audit;
+pub mod backup;
 pub mod bank;
 #[cfg(feature = "bank-sim")]
 pub mod bank_sim;
 pub mod check;
 pub mod close;
+pub mod compare;
 pub mod correct;
 pub mod deliver;
 pub mod demo;
@@ -21,10 +23,14 @@ pub mod ingest;
 pub mod init;
 pub mod instruct;
 pub mod layout;
+pub mod lists;
+pub mod notices;
 pub mod out;
 pub mod paper;
 pub mod plan;
+pub mod policy;
 pub mod reconcile;
+pub mod report;
 pub mod resolve;
 pub mod run;
 pub mod send;
@@ -93,6 +99,16 @@ enum Command {
     Expost(expost::ExpostArgs),
     /// Draft what each payer owes for a settlement year
     Settle(settle::SettleArgs),
+    /// What lists change: change lists, the difference of a version, lists for mobilisation
+    Lists(lists::ListsArgs),
+    /// Top-up notices for each town and village: who is to deposit how much until when
+    Notices(notices::NoticesArgs),
+    /// Compare lists, roster and the comparison before
+    Compare(compare::CompareArgs),
+    /// Try a changed policy on the plans as they are; changes nothing
+    Policy(policy::PolicyArgs),
+    /// Sums for the file: plans of a year, results of the deductions
+    Report(report::ReportArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),
     /// Hold instructions, returns, statement and ledger against each other
@@ -111,8 +127,10 @@ enum Command {
     Export(export::ExportArgs),
     /// Write the next files of postings for the business system, and show which it has acknowledged
     Feed,
-    /// Prove the invariants from what is stored
-    Audit,
+    /// Prove the invariants from what is stored; print or prove the head of the audit log
+    Audit(audit::AuditArgs),
+    /// A consistent copy of store, archive, quarantine, configuration and policy, beside a running daemon
+    Backup(backup::BackupArgs),
 }
 
 /// What every command is told.
@@ -222,6 +240,11 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Layout(args) => Ok(layout::run(&args, context)),
         Command::Expost(args) => expost::run(&args, context),
         Command::Settle(args) => settle::run(&args, context),
+        Command::Lists(args) => lists::run(&args, context),
+        Command::Notices(args) => notices::run(&args, context),
+        Command::Compare(args) => compare::run(&args, context),
+        Command::Policy(args) => policy::run(&args, context),
+        Command::Report(args) => report::run(&args, context),
         Command::Close(args) => close::run(&args, context),
         Command::Reconcile(args) => reconcile::run(&args, context),
         Command::Correct(args) => correct::run(&args, context),
@@ -231,7 +254,8 @@ fn run(command: Command, context: &Context) -> Ran {
         Command::Exceptions(args) => exceptions::run(&args, context),
         Command::Export(args) => export::run(&args, context),
         Command::Feed => feed::run(context),
-        Command::Audit => audit::run(context),
+        Command::Audit(args) => audit::run(&args, context),
+        Command::Backup(args) => backup::run(&args, context),
     }
 }
 

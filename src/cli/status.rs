@@ -1,14 +1,16 @@
 //! `daikou status`: what is open, and what of it is late.
 
-use crate::cli::facts::{all_as_json, as_table};
+use crate::cli::facts::{all_as_json, as_lines, as_table};
 use crate::cli::out::say;
 use crate::cli::table::printable;
 use crate::cli::words::both;
 use crate::cli::{CliError, Context, Exit, Ran};
+use crate::daemon::alarms::{self, Class};
 use crate::daemon::approvals::{Waiting, approve_command, waiting};
 use crate::daemon::bureau::Bureau;
 use crate::daemon::reconciling::{Found, reconcile};
 use crate::daemon::settling::undrafted;
+use crate::daemon::silence;
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::instruction::BatchState;
 use crate::domain::money::Money;
@@ -54,8 +56,11 @@ fn text(waiting: &[Waiting], tables: &[Facts], fee_year: FeeYear, today: Date) -
     if !shown.is_empty() {
         shown.insert_str(0, "\n【待批准】\n");
     }
-    let tables = tables.iter().filter(|table| !table.rows.is_empty());
-    tables.for_each(|table| shown.push_str(&format!("\n{}", as_table(table))));
+    for table in tables.iter().filter(|table| !table.rows.is_empty()) {
+        // What is safe to do is a sentence, too wide for a column.
+        let text = if table.about == "alarms" { as_lines(table) } else { as_table(table) };
+        shown.push_str(&format!("\n{text}"));
+    }
     let rest = if shown.is_empty() { "没有未完成的事项\n" } else { "" };
     format!("{today}　{fee_year}年度\n{shown}{rest}")
 }
@@ -64,6 +69,7 @@ fn tables(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Result<Vec<Facts>,
     let conn = bureau.store.connection();
     let summary = summary(conn, fee_year)?;
     Ok(vec![
+        standing_alarms(bureau, today)?,
         failing_lines(bureau)?,
         open_batches(bureau, today)?,
         waiting_zero_payments(bureau, today)?,
@@ -102,6 +108,33 @@ fn as_json(waiting: &Waiting) -> Value {
         "approve": name,
         "digest": hex(&approval.digest[..8]),
     })
+}
+
+/// What stands: worked out from the store now, and what a living daemon knows beside it.
+fn standing_alarms(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
+    let mut facts = Facts::new("alarms", &["alarm", "subject", "owner", "trouble", "safe"]);
+    let mut known = silence::judge(bureau, today)?;
+    known.extend(silence::ageing(bureau, today)?);
+    known.extend(silence::disk(bureau)?);
+    let mut add = |word: &str, subject: &str, words: &str| {
+        let Some(class) = Class::parse(word) else { return };
+        facts.rows.push(vec![
+            Fact::word(class.word),
+            Fact::text(subject),
+            Fact::word(class.owner),
+            Fact::text(words),
+            Fact::text(class.safe),
+        ]);
+    };
+    known.iter().for_each(|silence| add(silence.class, &silence.subject, &silence.words));
+    for alarm in alarms::published(&bureau.config.state) {
+        // What follows from the store is judged now, not when the daemon last looked.
+        let is_judged = silence::JUDGED.contains(&alarm.class.as_str()) || alarm.class == "ageing";
+        if !is_judged && !known.iter().any(|s| s.class == alarm.class && s.subject == alarm.subject) {
+            add(&alarm.class, &alarm.subject, &alarm.words);
+        }
+    }
+    Ok(facts)
 }
 
 /// Banks' own servers that could not be reached the last time.

@@ -1,5 +1,6 @@
 //! The Chinese of our words: machines get the word, people get both.
 
+use crate::daemon::alarms;
 use crate::daemon::approvals::KINDS;
 use crate::domain::exception::Class;
 use crate::domain::instruction::{BatchState, InstructionState};
@@ -38,6 +39,9 @@ const WORDS: &[(&str, &str)] = &[
     ("plan-versions", "计划版本"),
     ("answers", "回盘结果"),
     ("postings", "记账"),
+    ("operator", "运维人员"),
+    ("clerk", "经办人员"),
+    ("checker", "复核人员"),
     ("bureau", "本单位"),
     ("collection", "征缴户存款"),
     ("personal/own", "个人账户—个人缴费"),
@@ -63,6 +67,7 @@ pub fn chinese(word: &str) -> Option<&'static str> {
         .or_else(|| TableKind::parse(word).map(TableKind::chinese))
         .or_else(|| Differs::ALL.iter().find(|(_, known, _)| *known == word).map(|(_, _, zh)| *zh))
         .or_else(|| Corner::ALL.iter().find(|(_, known, _)| *known == word).map(|(_, _, zh)| *zh))
+        .or_else(|| alarms::Class::parse(word).map(|class| class.chinese))
         .or_else(|| ClaimKind::ALL.iter().find(|(_, known, _)| *known == word).map(|(_, _, zh)| *zh))
 }
 

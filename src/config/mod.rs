@@ -47,12 +47,20 @@ pub struct Config {
     pub settle_ms: u64,
     /// A bank file that stays incomplete so long goes to quarantine.
     pub incomplete_after_s: u64,
+    /// Intake pauses below so many MiB of free space where the state lies: the store needs room to finish what it began.
+    pub least_free_mb: u64,
+    /// An instruction without a final answer is an alarm after so many working days.
+    pub ageing_workdays: u16,
     /// When the daemon plans, drafts and sends on working days.
     pub schedule: Schedule,
     /// Every district, by code or name.
     pub districts: Districts,
     /// R8a: no deduction in a district before these have come.
     pub expected_lists: Vec<(Payer, Vec<DistrictCode>)>,
+    /// Who sends the list of a payer for a district, where it is not that payer's department there (R17).
+    pub list_sources: BTreeMap<(Payer, DistrictCode), ListSource>,
+    /// What stands on papers.
+    pub papers: Papers,
     /// Entrusted banks, in the order of the file.
     pub banks: Vec<Bank>,
     /// R21: what another person must approve.
@@ -67,6 +75,24 @@ pub struct Config {
     pub working_days: WorkingDays,
     /// SHA-256 over the bytes of configuration, policies and calendars, for the audit log.
     pub digest: [u8; 32],
+}
+
+/// Who sends a list in the place of the payer's own department: 两江新区 has neither 民政 nor 扶贫.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListSource {
+    /// The bureau, by `bureau/in`.
+    Bureau,
+    /// A department of another district.
+    Department(Payer, DistrictCode),
+}
+
+/// What stands on papers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Papers {
+    /// 编制单位, empty where nobody is named.
+    pub unit: String,
+    /// People are hidden in what leaves the bureau and need not name them: differences, comparisons.
+    pub mask: bool,
 }
 
 /// Who serves the drop tree.
@@ -150,6 +176,8 @@ pub enum Approval {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Approvals {
+    /// Every version of a list, before it takes effect (R7).
+    pub lists: Approval,
     /// Removals beyond `max_removed` (R7).
     pub list_removals: Approval,
     /// Plans.
@@ -168,7 +196,7 @@ pub struct Approvals {
 
 impl Default for Approvals {
     fn default() -> Self {
-        Approvals { plan: Approval::None, ..Approvals::all(Approval::Second) }
+        Approvals { plan: Approval::None, lists: Approval::None, ..Approvals::all(Approval::Second) }
     }
 }
 
@@ -176,6 +204,7 @@ impl Approvals {
     /// The same for everything.
     pub const fn all(approval: Approval) -> Approvals {
         Approvals {
+            lists: approval,
             list_removals: approval,
             plan: approval,
             release: approval,
@@ -208,6 +237,25 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     config.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
+/// Reads a policy that is not in force: the policies as they would be with its fee years in the place of ours. All
+/// problems at once.
+pub fn with_policy(config: &Config, path: &Path) -> Result<(Policies, Vec<i16>), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let source = read_file(path, &mut problems);
+    let candidates = policy::load(source.as_slice(), &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let years: Vec<i16> = candidates.0.iter().flat_map(|policy| &policy.years).map(|year| year.fee_year).collect();
+    let mut policies = config.policies.clone();
+    for policy in &mut policies.0 {
+        policy.years.retain(|year| !years.contains(&year.fee_year));
+    }
+    policies.0.retain(|policy| !policy.years.is_empty());
+    policies.0.extend(candidates.0);
+    Ok((policies, years))
+}
+
 fn load_or_note(path: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
     let source = read_file(path, problems)?;
     let root = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -235,6 +283,7 @@ impl Reader<'_> {
     fn config(&mut self, raw: RawConfig, mut districts: Districts, fixed: Fixed) -> Config {
         self.add_districts(&raw.district, &mut districts);
         let expected_lists = self.expected_lists(&raw.expected_list, &districts);
+        let list_sources = self.list_sources(&raw.expected_list, &districts);
         let banks = self.banks(raw.bank, &fixed.root);
         Config {
             drops: self.folder(&fixed.root, &raw.drops),
@@ -243,6 +292,8 @@ impl Reader<'_> {
             http: self.parse(&raw.http, LOOPBACK, loopback).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
             settle_ms: raw.settle_ms,
             incomplete_after_s: raw.incomplete_after_s,
+            least_free_mb: raw.least_free_mb,
+            ageing_workdays: raw.ageing_workdays,
             schedule: Schedule {
                 plan: self.time(&raw.schedule.plan),
                 instruct: self.time(&raw.schedule.instruct),
@@ -250,6 +301,8 @@ impl Reader<'_> {
             },
             districts,
             expected_lists,
+            list_sources,
+            papers: Papers { unit: raw.papers.unit, mask: raw.papers.mask },
             banks,
             approvals: raw.approvals,
             feed: raw.feed,
@@ -300,6 +353,24 @@ impl Reader<'_> {
             lists.push((payer, codes));
         }
         lists
+    }
+
+    fn list_sources(
+        &mut self,
+        raw: &[RawExpectedList],
+        districts: &Districts,
+    ) -> BTreeMap<(Payer, DistrictCode), ListSource> {
+        let mut sources = BTreeMap::new();
+        for list in raw {
+            let Some(from) = &list.from else { continue };
+            let source = self.parse(from, "bureau, or PAYER/DISTRICT whose folder brings the list", |text| {
+                list_source(text, districts)
+            });
+            let (Some(source), Some(payer)) = (source, Payer::parse(list.payer.get_ref())) else { continue };
+            let codes = list.districts.iter().filter_map(|text| districts.code(text.get_ref()));
+            sources.extend(codes.map(|code| ((payer, code), source)));
+        }
+        sources
     }
 
     fn banks(&mut self, raw: Vec<RawBank>, root: &Path) -> Vec<Bank> {
@@ -355,6 +426,14 @@ impl Reader<'_> {
 
 const LOOPBACK: &str = "a loopback address with port, such as 127.0.0.1:9187";
 const KEY: &str = "lower-case letters, digits and hyphens, a letter first, at most 32, neither `zero` nor `bureau`";
+
+fn list_source(text: &str, districts: &Districts) -> Option<ListSource> {
+    if text == "bureau" {
+        return Some(ListSource::Bureau);
+    }
+    let (payer, district) = text.split_once('/')?;
+    Some(ListSource::Department(Payer::parse(payer)?, districts.code(district)?))
+}
 
 fn filled(text: &str) -> Option<String> {
     let text = text.trim();

@@ -19,6 +19,10 @@ pub(super) struct RawConfig {
     pub(super) settle_ms: u64,
     #[serde(default = "incomplete_after_s")]
     pub(super) incomplete_after_s: u64,
+    #[serde(default = "least_free_mb")]
+    pub(super) least_free_mb: u64,
+    #[serde(default = "ageing_workdays")]
+    pub(super) ageing_workdays: u16,
     #[serde(default)]
     pub(super) schedule: RawSchedule,
     #[serde(default)]
@@ -31,6 +35,8 @@ pub(super) struct RawConfig {
     pub(super) feed: super::Feed,
     #[serde(default)]
     pub(super) approvals: super::Approvals,
+    #[serde(default)]
+    pub(super) papers: RawPapers,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +65,20 @@ pub(super) struct RawDistrict {
 pub(super) struct RawExpectedList {
     pub(super) payer: Spanned<String>,
     pub(super) districts: Vec<Spanned<String>>,
+    pub(super) from: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPapers {
+    pub(super) unit: String,
+    pub(super) mask: bool,
+}
+
+impl Default for RawPapers {
+    fn default() -> Self {
+        RawPapers { unit: String::new(), mask: true }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,6 +142,14 @@ fn settle_ms() -> u64 {
 
 fn incomplete_after_s() -> u64 {
     600
+}
+
+fn least_free_mb() -> u64 {
+    64
+}
+
+fn ageing_workdays() -> u16 {
+    10
 }
 
 fn max_rows() -> Spanned<i64> {

@@ -22,10 +22,11 @@ pub struct Request {
 }
 
 /// Kinds of requests with the words for clerks.
-pub const KINDS: [(&str, &str); 12] = [
+pub const KINDS: [(&str, &str); 13] = [
     ("plan", "缴费计划"),
     ("release", "批次放行"),
     ("zero-payment", "零自付"),
+    ("list", "名单生效"),
     ("list-removals", "名单移出"),
     ("resolve", "例外处理"),
     ("delivery", "人工送达"),
@@ -96,7 +97,8 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
     match approval.kind.as_str() {
         "plan" => planning::asks(approval),
         "release" | "zero-payment" => releasing::asks(bureau, approval),
-        "list-removals" => lists::asks(approval),
+        "list" => lists::waiting::asks_version(approval),
+        "list-removals" => lists::waiting::asks(approval),
         "delivery" => by_hand::asks(bureau, approval),
         "settlement" => settling::asks(approval),
         "close" => closing::asks(approval),
@@ -149,7 +151,8 @@ fn carry_out(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<St
         "plan" => planning::approve(bureau, approval, order),
         "release" => releasing::approve_release(bureau, approval, order),
         "zero-payment" => releasing::approve_zero(bureau, approval, order),
-        "list-removals" => lists::approve_removals(bureau, approval, order),
+        "list" => lists::waiting::approve_version(bureau, approval, order),
+        "list-removals" => lists::waiting::approve_removals(bureau, approval, order),
         "delivery" => by_hand::approve(bureau, approval, order),
         "settlement" => settling::approve(bureau, approval, order),
         "close" => closing::approve(bureau, approval, order),

@@ -92,6 +92,7 @@ pub fn deliver_batch(bureau: &mut Bureau, batch: &BatchLine, way: &mut Way<'_>, 
             Err(Undelivered::Record(error)) => return Err(error),
         }
     }
+    failpoint!("send.done");
     Ok(SendReport { batch: batch.number, state: BatchState::Sent, words: last.words().to_owned() })
 }
 

@@ -6,8 +6,9 @@ use crate::daemon::own_digest::{OwnDigest, Wanted};
 use crate::daemon::receipts::{Receipt, Sender};
 use crate::format::layout::{FileKind, Layout};
 use crate::format::table::TableKind;
+use crate::store::files;
 use crate::transport::folder::{Candidate, Folder, Spooled};
-use crate::transport::{Error, place};
+use crate::transport::{Digest, Error, hex, place};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -182,12 +183,18 @@ pub fn take_found(
     let copy = open.copy(candidate, &spool, LIMIT, |follower| {
         digest = wanted.and_then(|wanted| OwnDigest::begin(wanted, follower).ok());
     })?;
-    let given = Spool { copy, digest, name: &found.name, from: sender, control: with, is_half };
+    if mutant!("source-removed-early") {
+        open.remove_source(candidate)?;
+    }
+    let was_booked = is_half && is_booked_control(bureau, found, &sender, &copy.sha256())?;
+    let given = Spool { copy, digest, name: &found.name, from: sender, control: with, is_half, was_booked };
     let receipt = take(bureau, given, kind, patience, order)?;
     match (receipt, control) {
         (Some(receipt), control) => {
             if let Some((candidate, control)) = control {
+                failpoint!("control.begun");
                 place::archive(&control, &bureau.config.state, order.today(), &candidate.name)?;
+                failpoint!("control.kept");
             }
             Ok(Looked::Taken(Box::new(receipt)))
         }
@@ -196,6 +203,16 @@ pub fn take_found(
             Ok(Looked::Incomplete(Lack::Rest))
         }
     }
+}
+
+/// Whether this control file was kept beside its data file when that took effect. A file that comes anew is told by its
+/// bytes: a control file says when it was made.
+fn is_booked_control(bureau: &Bureau, found: &Found, sender: &Sender, sha256: &Digest) -> Step<bool> {
+    let Part::Control(data) = &found.part else { return Ok(false) };
+    let kept = files::kept_of(bureau.store.connection(), &sender.text(), data)?;
+    let own = format!("{}-{}", hex(sha256), place::sanitised(&found.name));
+    let archive = bureau.config.state.join("archive");
+    Ok(kept.iter().any(|place| archive.join(place).with_file_name(&own).is_file()))
 }
 
 /// The digest that a bank's return file is held against.

@@ -318,10 +318,12 @@ fn quiet_for(found: &Found) -> Duration {
 }
 
 fn remove_sources(folder: &Folder, found: &Found) -> Result<(), Error> {
+    failpoint!("source.begun");
     for candidate in found.candidate.iter().chain(&found.other) {
         if folder.remove_source(candidate)? == Removal::Replaced {
             tracing::info!("a file was written again after it was taken: it is looked at anew");
         }
+        failpoint!("source.removed");
     }
     Ok(())
 }

@@ -428,7 +428,9 @@ fn render(
         None => None,
     };
     let spooled = making.finish()?;
+    failpoint!("draft.rendered");
     place::archive(&spooled, state, order.today(), OsStr::new(&file))?;
+    failpoint!("draft.archived");
     let new = NewBatch {
         number: batch,
         fee_year,

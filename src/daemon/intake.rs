@@ -5,10 +5,13 @@
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
 use crate::daemon::own_digest::OwnDigest;
 use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
-use crate::daemon::{feeding, lists, payments, payouts, returns, roster, settling, statements, transfers};
+use crate::daemon::{
+    feeding, lists, payments, payouts, receipt_paper, returns, roster, settling, statements, transfers,
+};
 use crate::domain::calendar::Date;
 use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
+use crate::pipeline::difference::Moved;
 use crate::pipeline::emit::Finding;
 use crate::store::{self, Applied, Arrived, FileState, Txn, files};
 use crate::transport::copying::Copying;
@@ -16,6 +19,7 @@ use crate::transport::folder::Spooled;
 use crate::transport::place;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A control file that came with a data file.
@@ -56,12 +60,29 @@ pub enum Ended {
         /// What else the sender should know.
         notes: Vec<String>,
     },
+    /// A list, with whom it moves.
+    Listed(Box<Listed>),
     /// The same content took effect before.
     Duplicate,
     /// Refused whole: nothing changed.
     Quarantined(Vec<Finding>),
     /// A proper prefix of a sound file: more may come.
     Incomplete,
+}
+
+/// How a list ended.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Rows that took effect, or wait for a person.
+    pub accepted: u64,
+    /// Rows refused.
+    pub refused: u64,
+    /// Why.
+    pub findings: Vec<Finding>,
+    /// What else the sender should know.
+    pub notes: Vec<String>,
+    /// Whom it moves; empty for the first list of its scope.
+    pub moves: Vec<Moved>,
 }
 
 /// What becomes of a file that is not whole.
@@ -80,6 +101,8 @@ pub struct Taking<'b> {
     /// As it is stored.
     arrived: Arrived,
     sender: Sender,
+    /// The table in it, where it is one: its receipt shows the rows that are refused.
+    table: Option<Arc<Table>>,
     /// Its stored number, once its first transaction is written.
     number: Option<i64>,
     copy: Copying,
@@ -100,6 +123,7 @@ impl Taking<'_> {
     /// Before anything is written: nothing follows from a copy that is not on disk.
     fn before_writing(&mut self) -> Step<()> {
         self.copy.land()?;
+        failpoint!("take.decided");
         self.bureau.pulse.go_on()
     }
 
@@ -116,16 +140,25 @@ impl Taking<'_> {
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let book = changes.book_version;
         let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
-        let applied = self.bureau.store.apply(&act, book, |txn| {
+        let table = self.table.as_deref();
+        let is_apart = mutant!("file-row-apart");
+        if is_apart
+            && self.bureau.store.apply(&act, book, |txn| txn.write(changes, None, order.today()))? == Applied::Stale
+        {
+            return Ok(Applied::Stale);
+        }
+        let applied = self.bureau.store.apply(&act, book + u64::from(is_apart), |txn| {
             let file = match number {
                 Some(file) => file,
                 None => txn.arrive(arrived, FileState::Claimed)?,
             };
             number = Some(file);
-            txn.write(changes, Some(file), order.today())?;
+            if !is_apart {
+                txn.write(changes, Some(file), order.today())?;
+            }
             also(txn, file)?;
             match ended {
-                Some(ended) => finish(txn, config, arrived, sender, file, ended),
+                Some(ended) => finish(txn, config, (arrived, sender, table), file, ended),
                 None => Ok(()),
             }
         })?;
@@ -145,13 +178,14 @@ impl Taking<'_> {
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
         let known = self.number;
         let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
+        let table = self.table.as_deref();
         let (number, ended) = self.bureau.store.transact(&act, |txn| {
             let file = match known {
                 Some(file) => file,
                 None => txn.arrive(arrived, FileState::Claimed)?,
             };
             let ended = work(txn, file)?;
-            finish(txn, config, arrived, sender, file, &ended)?;
+            finish(txn, config, (arrived, sender, table), file, &ended)?;
             Ok((file, ended))
         })?;
         self.number = Some(number);
@@ -197,8 +231,7 @@ impl Taking<'_> {
 fn finish(
     txn: &Txn<'_>,
     config: &crate::config::Config,
-    arrived: &Arrived,
-    sender: &Sender,
+    (arrived, sender, table): (&Arrived, &Sender, Option<&Table>),
     file: i64,
     ended: &Ended,
 ) -> store::Result<()> {
@@ -206,11 +239,21 @@ fn finish(
     let reason = receipt.findings.first().filter(|_| receipt.state == FileState::Quarantined);
     let reason = reason.map(|finding| finding.code).unwrap_or_default();
     txn.finish(file, receipt.state, receipt.accepted, receipt.refused, reason)?;
-    receipt.post(txn, config)
+    receipt.post(txn, config)?;
+    match sender {
+        Sender::Bank(..) => Ok(()),
+        _ => receipt_paper::post(txn, config, &receipt, table, arrived.on),
+    }
 }
 
 fn receipt(arrived: &Arrived, sender: &Sender, file: i64, ended: &Ended) -> Receipt {
+    let mut moves = Vec::new();
     let (state, accepted, refused, findings, notes) = match ended {
+        Ended::Listed(listed) => {
+            moves = listed.moves.clone();
+            let (findings, notes) = (listed.findings.clone(), listed.notes.clone());
+            (FileState::Processed, listed.accepted, listed.refused, findings, notes)
+        }
         Ended::Processed { accepted, refused, findings, notes } => {
             (FileState::Processed, *accepted, *refused, findings.clone(), notes.clone())
         }
@@ -229,6 +272,7 @@ fn receipt(arrived: &Arrived, sender: &Sender, file: i64, ended: &Ended) -> Rece
         refused,
         findings,
         notes,
+        moves,
     }
 }
 
@@ -247,6 +291,8 @@ pub struct Spool<'a> {
     pub control: Option<Control>,
     /// The layout wants a control file and there is none, or the other way round.
     pub is_half: bool,
+    /// It is the control file of a data file that took effect with it: a death came between the removal of the two.
+    pub was_booked: bool,
 }
 
 /// Takes one file that lies in the spool. `kind` holds it to one kind of table. `None`: it is not whole, and is left.
@@ -257,13 +303,13 @@ pub fn take(
     patience: Patience,
     order: &Order,
 ) -> Step<Option<Receipt>> {
-    let Spool { mut copy, digest, name, from, control, is_half } = spool;
+    let Spool { mut copy, digest, name, from, control, is_half, was_booked } = spool;
     let shown = crate::transport::escaped(name);
     let (sha256, size) = (copy.sha256(), copy.size());
     let given = Given { name: shown.clone(), from: from.clone(), sha256, size, control };
     let table = match &from {
         Sender::Bank(..) => None,
-        _ => Some(read_table(&copy.land()?.path, &given, &from, kind)?),
+        _ => Some(read_table(&copy.land()?.path, &given, &from, kind)?.map(Arc::new)),
     };
     let kind = match &table {
         None => "return",
@@ -275,8 +321,13 @@ pub fn take(
     let claimed = known.filter(|(_, state)| *state == FileState::Claimed).map(|(number, _)| number);
     let before = known.is_some_and(|(_, state)| state == FileState::Processed);
     let arrived = Arrived { name: shown, kind: kind.to_owned(), sender, on: order.today(), sha256, size, archived };
-    let mut taking = Taking { bureau, arrived, sender: from.clone(), number: claimed, copy, digest };
-    let ended = if is_half { Ended::Incomplete } else { decide(&mut taking, &given, table, before, order)? };
+    let read = table.as_ref().and_then(|table| table.as_ref().ok()).cloned();
+    let mut taking = Taking { bureau, arrived, sender: from.clone(), table: read, number: claimed, copy, digest };
+    let ended = match (was_booked, is_half) {
+        (true, _) => Ended::Duplicate,
+        (_, true) => Ended::Incomplete,
+        _ => decide(&mut taking, &given, table, before, order)?,
+    };
     if matches!(ended, Ended::Incomplete) && patience == Patience::Left {
         taking.copy.discard()?;
         return Ok(None);
@@ -285,7 +336,9 @@ pub fn take(
         taking.write(order, |_, _| Ok(ended.clone()))?;
     }
     let receipt = receipt(&taking.arrived, &from, taking.number(), &ended);
+    failpoint!("keep.begun");
     keep(&taking.bureau.config.state, taking.copy.land()?, order, name, receipt.state)?;
+    failpoint!("keep.done");
     flush_outbox(bureau)?;
     if receipt.accepted > 0 {
         settling::follow(bureau, order)?;
@@ -307,7 +360,7 @@ fn incomplete() -> Finding {
 fn decide(
     taking: &mut Taking<'_>,
     given: &Given,
-    table: Option<Result<Table, Box<TableFault>>>,
+    table: Option<Result<Arc<Table>, Box<TableFault>>>,
     before: bool,
     order: &Order,
 ) -> Step<Ended> {
@@ -320,9 +373,7 @@ fn decide(
     };
     match (table.kind, &given.from) {
         (TableKind::Participants, Sender::Bureau) => roster::take(taking, &table, given, order),
-        (TableKind::List, Sender::Department(payer, district)) => {
-            lists::take(taking, &table, (*payer, *district), given, order)
-        }
+        (TableKind::List, _) => lists::take(taking, &table, given, order),
         (TableKind::Payments | TableKind::Transfers, Sender::Bureau)
         | (TableKind::ExpostPaid, Sender::Department(..))
             if before =>
@@ -358,6 +409,7 @@ fn read_table(
             TableKind::Statement,
             TableKind::Transfers,
             TableKind::FeedAck,
+            TableKind::List,
         ],
     };
     let kinds = kind.map(|kind| vec![kind]).unwrap_or_else(|| usual.to_vec());

@@ -1,57 +1,106 @@
-//! Takes a department's list (R1, R7, R8), and carries out removals that waited for a person.
+//! Takes a list (R1, R7, R8): whose it is, what it changes, and how it comes into force.
 
-use crate::config::Config;
-use crate::daemon::approvals::{Request, unreadable, void};
-use crate::daemon::bureau::{Bureau, Order, Step, refuse};
-use crate::daemon::intake::{Ended, Given, Taking};
+pub mod waiting;
+
+use crate::config::{Approval as Needs, Config, ListSource};
+use crate::daemon::bureau::{Order, Step, refuse};
+use crate::daemon::intake::{Ended, Given, Listed, Taking};
+use crate::daemon::mobilise;
+use crate::daemon::receipts::Sender;
 use crate::daemon::roster::{notices, refused_rows};
-use crate::domain::calendar::FeeYear;
+use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::ids::IdNumber;
 use crate::domain::participant::{Category, DistrictCode, Payer};
 use crate::domain::policy::Policy;
 use crate::format::table::Table;
 use crate::pipeline::book::Changeset;
+use crate::pipeline::difference::difference;
 use crate::pipeline::emit::Finding;
-use crate::pipeline::intake::{Words, lists};
-use crate::pipeline::lists::{ListChange, ListFile, Recognised, compare, of_the_future, scope};
+use crate::pipeline::intake::{Intake, ListRow, Words, lists};
+use crate::pipeline::lists::{ListChange, ListFile, compare, of_the_future, scope};
 use crate::pipeline::planning;
-use crate::store::approvals::{Approval, waiting};
 use crate::store::{self, ListVersion, Txn, book, files};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const NO_POLICY: &str = "没有政策文件：请运维人员在 policy/ 中补充";
 
-/// Takes a list of a payer for a district.
-pub fn take(
-    taking: &mut Taking<'_>,
-    table: &Table,
-    (payer, district): (Payer, DistrictCode),
-    given: &Given,
-    order: &Order,
-) -> Step<Ended> {
+/// A version of a list, ready to come into force.
+struct Version<'a> {
+    config: &'a Config,
+    policy: &'a Policy,
+    list: &'a ListFile,
+    scope: ListVersion,
+    file: i64,
+    is_late: bool,
+}
+
+/// Takes a list.
+pub fn take(taking: &mut Taking<'_>, table: &Table, given: &Given, order: &Order) -> Step<Ended> {
     let config = taking.bureau.config.clone();
-    let code = |text: &str| config.districts.code(text);
-    let bank = |text: &str| config.bank_named(text).map(|bank| bank.number);
-    let knows_area = |area: i64| config.districts.knows_area(area);
-    let words = Words { district: &code, bank: &bank, knows_area: &knows_area, arrived: order.today() };
-    let intake = lists(table, words);
+    let intake = read(&config, table, order.today());
     let too_early = of_the_future(&intake, order.today());
     if !too_early.is_empty() {
         return Ok(Ended::Quarantined(too_early));
     }
     let Some(policy) = config.policies.newest() else { return refuse(NO_POLICY) };
+    let Some((payer, district)) = whose(&config, policy, &given.from, &intake) else {
+        return Ok(Ended::Quarantined(vec![not_theirs()]));
+    };
     let newest = files::newest_list_year(taking.bureau.store.connection(), payer, district)?;
     let Some(list) = scope(policy, payer, district, intake, newest) else {
         return Ok(Ended::Quarantined(vec![without_year()]));
     };
     let version = ListVersion { payer, district, year: list.year, as_of: list.as_of };
     let in_force = files::list_in_force(taking.bureau.store.connection(), &version)?;
-    if in_force.is_some_and(|list| list.sha256 == given.sha256) {
+    if in_force.as_ref().is_some_and(|list| list.sha256 == given.sha256) {
         return Ok(Ended::Duplicate);
     }
-    taking.write(order, |txn, file| write(txn, &config, &list, &version, file, notices(table), order))
+    taking.write(order, |txn, file| {
+        let is_late = in_force.is_none() && is_late(&config, policy, &list, order.today());
+        let version = Version { config: &config, policy, list: &list, scope: version, file, is_late };
+        write(txn, version, given, notices(table), order)
+    })
+}
+
+/// The rows of a list, judged one by one.
+fn read(config: &Config, table: &Table, arrived: Date) -> Intake<ListRow> {
+    let code = |text: &str| config.districts.code(text);
+    let bank = |text: &str| config.bank_named(text).map(|bank| bank.number);
+    let knows_area = |area: i64| config.districts.knows_area(area);
+    lists(table, Words { district: &code, bank: &bank, knows_area: &knows_area, arrived })
+}
+
+/// R17: whose list a file is. A department's folder brings its own, and those for which the configuration names it; what
+/// most of the rows say chooses among these.
+fn whose(config: &Config, policy: &Policy, sender: &Sender, intake: &Intake<ListRow>) -> Option<(Payer, DistrictCode)> {
+    let mut said: BTreeMap<(Payer, DistrictCode), usize> = BTreeMap::new();
+    for (_, row) in &intake.rows {
+        if let Some(terms) = policy.category(row.category) {
+            *said.entry((terms.payer, row.district)).or_default() += 1;
+        }
+    }
+    let brought_by = |scope: &(Payer, DistrictCode)| match (sender, config.list_sources.get(scope)) {
+        (Sender::Bureau, Some(ListSource::Bureau)) => true,
+        (Sender::Department(payer, district), Some(ListSource::Department(p, d))) => (p, d) == (payer, district),
+        _ => false,
+    };
+    let usual = said.into_iter().max_by_key(|(_, rows)| *rows).map(|(scope, _)| scope);
+    match (usual.filter(brought_by), sender) {
+        (Some(scope), _) => Some(scope),
+        (None, Sender::Department(payer, district)) => Some((*payer, *district)),
+        (None, _) => None,
+    }
+}
+
+fn not_theirs() -> Finding {
+    Finding {
+        code: "not-taken-here",
+        expected: "a list for which [[expected_list]] names this sender in from".to_owned(),
+        found: "another list".to_owned(),
+        message_zh: "名单应由认定部门放入其投递目录；配置未指定由此处代报该部门、该区县的名单".to_owned(),
+        action_zh: "请由认定部门报送，或由运维人员在 [[expected_list]] 中设置 from".to_owned(),
+        ..Finding::default()
+    }
 }
 
 fn without_year() -> Finding {
@@ -68,60 +117,79 @@ fn without_year() -> Finding {
 
 fn write(
     txn: &mut Txn<'_>,
-    config: &Config,
-    list: &ListFile,
-    version: &ListVersion,
-    file: i64,
-    mut notes: Vec<String>,
+    version: Version<'_>,
+    given: &Given,
+    notes: Vec<String>,
     order: &Order,
 ) -> store::Result<Ended> {
+    let list = version.list;
     let findings: Vec<Finding> = list.defects.iter().map(Finding::from).collect();
     let refused = refused_rows(&list.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
-    let in_force = files::list_in_force(txn.connection(), version)?;
-    let processed = |notes| Ended::Processed { accepted: list.rows.len() as u64, refused, findings, notes };
-    if let (Some(day), Some(newer)) = (version.as_of, in_force.and_then(|before| before.as_of))
+    let mut listed = Listed { accepted: list.rows.len() as u64, refused, findings, notes, moves: Vec::new() };
+    let in_force = files::list_in_force(txn.connection(), &version.scope)?;
+    if let (Some(day), Some(newer)) = (version.scope.as_of, in_force.as_ref().and_then(|before| before.as_of))
         && newer > day
     {
-        notes.push(format!("数据日期 {day} 早于现行名单的 {newer}，未作变动"));
-        return Ok(processed(notes));
+        listed.notes.push(format!("数据日期 {day} 早于现行名单的 {newer}，未作变动"));
+        return Ok(Ended::Listed(Box::new(listed)));
     }
-    let policy = config.policies.newest().expect("checked before");
-    let change = compare(list, &files::listed(txn.connection(), version)?, policy.max_removed);
-    let late = in_force.is_none() && is_late(config, policy, list, order);
-    txn.accept_list(file, version, order.today(), late)?;
-    notes.extend(void_overtaken(txn, version)?);
+    let before = files::listed(txn.connection(), &version.scope)?;
+    let change = compare(list, &before, version.policy.max_removed);
+    let moves = difference(&before, &change);
+    listed.notes.push(counts(txn, &version, &change)?);
+    listed.notes.extend(waiting::void_overtaken(txn, &version.scope)?);
+    if version.config.approvals.lists == Needs::Second {
+        listed.notes.push(waiting::ask_version(txn, &version, &moves, &given.sha256, order)?);
+    } else {
+        listed.notes.extend(bring_into_force(txn, &version, &change, change.removals_wait, order)?);
+    }
+    if version.is_late {
+        listed.notes.push("名单晚于规定期限，已接受并标记".to_owned());
+    }
+    mobilise::post(txn, version.config, &version.scope, order.today())?;
+    // The first list of a scope is its own difference.
+    listed.moves = if before.is_empty() { Vec::new() } else { moves };
+    Ok(Ended::Listed(Box::new(listed)))
+}
+
+/// R7: the version takes effect; its removals too, or they wait for a person. Gives what the sender should know.
+fn bring_into_force(
+    txn: &mut Txn<'_>,
+    version: &Version<'_>,
+    change: &ListChange,
+    removals_wait: bool,
+    order: &Order,
+) -> store::Result<Option<String>> {
+    let (scope, file, today) = (&version.scope, version.file, order.today());
+    txn.accept_list(file, scope, today, version.is_late)?;
     let mut touched = BTreeSet::new();
     for (line, row) in &change.added {
-        txn.recognise(version, row, file, *line, order.today())?;
+        txn.recognise(scope, row, file, *line, today)?;
         touched.insert((row.id, row.category));
     }
-    if change.removals_wait {
-        let words = ask_removals(txn, version, &change, file, order)?;
-        notes.push(words);
+    let mut words = None;
+    if removals_wait {
+        words = Some(waiting::ask_removals(txn, scope, change, file, order)?);
     } else {
         for row in &change.removed {
-            txn.drop_recognition(version, row, file, order.today())?;
+            txn.drop_recognition(scope, row, file, today)?;
             touched.insert((row.id, row.category));
         }
     }
-    if late {
-        notes.push("名单晚于规定期限，已接受并标记".to_owned());
-    }
-    notes.push(difference(txn, list, &change)?);
-    replan(txn, config, policy, list.year, &touched, file, order)?;
-    Ok(processed(notes))
+    replan(txn, version.config, version.policy, scope.year, &touched, file, order)?;
+    Ok(words)
 }
 
-/// R8: late is a first list after the due date of the fee year for which it counts.
-fn is_late(config: &Config, policy: &Policy, list: &ListFile, order: &Order) -> bool {
+/// R8: late is a first list that comes after the due date of the fee year for which it counts.
+fn is_late(config: &Config, policy: &Policy, list: &ListFile, arrived: Date) -> bool {
     let fee_year = list.categories.iter().find_map(|category| policy.fee_year_of(*category, list.year));
-    fee_year.and_then(|year| config.policies.of(year)).is_some_and(|(_, year)| order.today() > year.lists_due)
+    fee_year.and_then(|year| config.policies.of(year)).is_some_and(|(_, year)| arrived > year.lists_due)
 }
 
-fn difference(txn: &Txn<'_>, list: &ListFile, change: &ListChange) -> store::Result<String> {
-    let keys: Vec<i64> = list.rows.iter().map(|(_, row)| row.id.key()).collect();
+fn counts(txn: &Txn<'_>, version: &Version<'_>, change: &ListChange) -> store::Result<String> {
+    let keys: Vec<i64> = version.list.rows.iter().map(|(_, row)| row.id.key()).collect();
     let enrolled = files::participants(txn.connection(), &keys)?;
-    let absent = list.rows.iter().filter(|(_, row)| !enrolled.contains_key(&row.id.key())).count();
+    let absent = version.list.rows.iter().filter(|(_, row)| !enrolled.contains_key(&row.id.key())).count();
     Ok(format!(
         "新增或变更 {} 人，退出 {} 人，未变 {} 人；其中未参保 {absent} 人，请动员参保",
         change.added.len(),
@@ -152,107 +220,4 @@ fn replan(
         }
     }
     Ok(())
-}
-
-/// Requests about older lists of the same scope can no longer be approved: nobody is shown them any more.
-fn void_overtaken(txn: &Txn<'_>, version: &ListVersion) -> store::Result<Option<String>> {
-    let (payer, district) = (version.payer.word(), version.district.to_string());
-    let mut overtaken = Vec::new();
-    for approval in waiting(txn.connection())?.into_iter().filter(|approval| approval.kind == "list-removals") {
-        let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else { continue };
-        if removals.payer == payer && removals.district == district && removals.year == version.year {
-            txn.void(&approval.kind, &approval.subject)?;
-            overtaken.push(removals.file.to_string());
-        }
-    }
-    let words = format!("此前名单（投递文件 {}）待批准的移出已作废，以本名单为准", overtaken.join("、"));
-    Ok((!overtaken.is_empty()).then_some(words))
-}
-
-/// Removals as they wait for a person.
-#[derive(Serialize, Deserialize)]
-struct Removals {
-    file: i64,
-    payer: String,
-    district: String,
-    year: i16,
-    /// How many were in force in the scope of the list, those who leave included.
-    of: usize,
-    people: Vec<(i64, String, String)>,
-}
-
-/// R7: beyond the allowed share a person is always asked, whatever the configuration says.
-fn ask_removals(
-    txn: &Txn<'_>,
-    version: &ListVersion,
-    change: &ListChange,
-    file: i64,
-    order: &Order,
-) -> store::Result<String> {
-    let people = change.removed.iter();
-    let removals = Removals {
-        file,
-        payer: version.payer.word().to_owned(),
-        district: version.district.to_string(),
-        year: version.year,
-        of: change.scope,
-        people: people.map(|row| (row.id.key(), row.category.word().to_owned(), row.name.clone())).collect(),
-    };
-    let request = serde_json::to_string(&removals).expect("a request is plain text");
-    let digest = Sha256::digest(request.as_bytes()).into();
-    Request { kind: "list-removals", subject: format!("list {file}"), request, digest }.ask(txn, order)?;
-    Ok(format!("退出 {} 人（原有 {} 人）超过允许比例，须人工批准后生效", change.removed.len(), change.scope))
-}
-
-/// What a yes to the removals would do.
-pub fn asks(approval: &Approval) -> Step<String> {
-    let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else { return unreadable() };
-    let payer = Payer::parse(&removals.payer).map_or_else(|| removals.payer.clone(), both);
-    let (district, year, file) = (&removals.district, removals.year, removals.file);
-    Ok(format!(
-        "{payer} {district} 的 {year} 年度名单（投递文件 {file}）：原有 {} 人，移出 {} 人",
-        removals.of,
-        removals.people.len()
-    ))
-}
-
-fn both(payer: Payer) -> String {
-    format!("{} {}", payer.chinese(), payer.word())
-}
-
-/// A checker approved the removals of a list: those that are still in force are dropped.
-pub fn approve_removals(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<String> {
-    let Ok(removals) = serde_json::from_str::<Removals>(&approval.request) else {
-        return unreadable();
-    };
-    let (Some(payer), Some(district)) = (Payer::parse(&removals.payer), DistrictCode::parse(&removals.district)) else {
-        return unreadable();
-    };
-    let version = ListVersion { payer, district, year: removals.year, as_of: None };
-    let newest = files::list_in_force(bureau.store.connection(), &version)?;
-    if newest.is_some_and(|list| list.file != removals.file) {
-        return void(bureau, approval, order);
-    }
-    let config = bureau.config.clone();
-    let Some(policy) = config.policies.newest() else { return refuse(NO_POLICY) };
-    let act = order.act("list-removals", approval.subject.clone(), approval.digest);
-    let dropped = bureau.store.transact(&act, |txn| {
-        txn.approve(approval.id, &order.actor)?;
-        // A newer list came meanwhile: what it says of these people counts, look again.
-        if files::list_in_force(txn.connection(), &version)?.is_some_and(|list| list.file != removals.file) {
-            return Err(store::Error::Stale);
-        }
-        let mut touched = BTreeSet::new();
-        for row in removals.people.iter().filter_map(recognised) {
-            txn.drop_recognition(&version, &row, removals.file, order.today())?;
-            touched.insert((row.id, row.category));
-        }
-        replan(txn, &config, policy, removals.year, &touched, removals.file, order)?;
-        Ok(touched.len())
-    })?;
-    Ok(format!("{} {district} 的名单：已移出 {dropped} 人", both(payer)))
-}
-
-fn recognised((key, category, name): &(i64, String, String)) -> Option<Recognised> {
-    Some(Recognised { id: IdNumber::from_key(*key), category: Category::parse(category)?, name: name.clone() })
 }

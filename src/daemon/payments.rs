@@ -41,7 +41,8 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, order: &Order) -> Step<Ended
 }
 
 fn pay(txn: &mut Txn<'_>, config: &Config, row: &PaymentRow, line: u32, file: i64, order: &Order) -> store::Result<()> {
-    let key = PostingKey::Payment(row.channel.clone(), row.reference.clone());
+    let reference = if mutant!("key-from-line") { format!("{file}-{line}") } else { row.reference.clone() };
+    let key = PostingKey::Payment(row.channel.clone(), reference);
     let content = format!("{} {} {} {}", row.id.key(), row.fee_year, row.amount, row.paid_on);
     let dossier = book::dossier(txn.connection(), row.id, row.fee_year)?;
     let mut changes = Changeset::default();

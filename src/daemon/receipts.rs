@@ -3,7 +3,10 @@
 use crate::config::Config;
 use crate::daemon::bureau::{Bureau, Step};
 use crate::domain::participant::{BankNumber, DistrictCode, Payer};
+use crate::format::cell::{Kind, masked};
+use crate::pipeline::difference::Moved;
 use crate::pipeline::emit::Finding;
+use crate::pipeline::lists::Recognised;
 use crate::store::{FileState, Txn};
 use crate::transport::place::{publish, sanitised};
 use crate::transport::{Error, hex};
@@ -52,7 +55,7 @@ impl Sender {
     }
 
     /// Where its receipts go, below `drops/`: a bank's to the bureau, unless it wants them.
-    fn receipts(&self, config: &Config) -> String {
+    pub(super) fn receipts(&self, config: &Config) -> String {
         match self {
             Sender::Bank(number, key) if !config.bank(*number).is_some_and(|bank| bank.receipts) => {
                 format!("bureau/out/receipts/{key}")
@@ -85,6 +88,8 @@ pub struct Receipt {
     pub findings: Vec<Finding>,
     /// What else the sender should know.
     pub notes: Vec<String>,
+    /// Whom a list moves (R7).
+    pub moves: Vec<Moved>,
 }
 
 #[derive(Serialize)]
@@ -99,6 +104,33 @@ struct Shown<'a> {
     refused: u64,
     rows: Vec<ShownRow<'a>>,
     notes: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    difference: Vec<ShownMove>,
+}
+
+/// One person of a list's difference, hidden: the sender finds the row, nobody else the person.
+#[derive(Serialize)]
+struct ShownMove {
+    change: &'static str,
+    row: Option<u32>,
+    id_number: String,
+    name: String,
+    was: Option<&'static str>,
+    now: Option<&'static str>,
+}
+
+impl From<&Moved> for ShownMove {
+    fn from(moved: &Moved) -> ShownMove {
+        let category = |row: &Option<Recognised>| row.as_ref().map(|row| row.category.word());
+        ShownMove {
+            change: moved.how.word(),
+            row: moved.row,
+            id_number: masked(Kind::Id, &moved.id.text()),
+            name: masked(Kind::Name, moved.name()),
+            was: category(&moved.was),
+            now: category(&moved.now),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -142,6 +174,7 @@ impl Receipt {
             refused: self.refused,
             rows: rows.collect(),
             notes: &self.notes,
+            difference: self.moves.iter().map(ShownMove::from).collect(),
         };
         serde_json::to_value(shown).expect("a receipt is plain text and numbers")
     }
@@ -167,6 +200,12 @@ impl Receipt {
         for finding in &self.findings {
             text.push_str(&format!("{}。{}\n", self.said(finding), finding.action_zh));
         }
+        for moved in self.moves.iter().take(MOVES_SAID) {
+            text.push_str(&said_move(moved));
+        }
+        if self.moves.len() > MOVES_SAID {
+            text.push_str(&format!("其余 {} 人见回执表格\n", self.moves.len() - MOVES_SAID));
+        }
         text
     }
 
@@ -182,14 +221,30 @@ impl Receipt {
         }
     }
 
+    /// What the names of its files begin with.
+    pub(super) fn stem(&self) -> String {
+        format!("{}.{}", sanitised(OsStr::new(&self.name)), &hex(&self.sha256)[..8])
+    }
+
     /// Puts the receipt into the outbox, in the transaction that it speaks of.
     pub fn post(&self, txn: &Txn<'_>, config: &Config) -> crate::store::Result<()> {
-        let folder = self.from.receipts(config);
-        let stem = format!("{}.{}", sanitised(OsStr::new(&self.name)), &hex(&self.sha256)[..8]);
+        let (folder, stem) = (self.from.receipts(config), self.stem());
         let json = serde_json::to_vec_pretty(&self.json()).expect("a receipt is plain text and numbers");
         txn.post_out(&folder, &format!("{stem}.receipt.json"), &json)?;
         txn.post_out(&folder, &format!("{stem}.receipt.txt"), self.text().as_bytes())
     }
+}
+
+/// People of a difference that the text names; the sheet has all of them.
+const MOVES_SAID: usize = 50;
+
+fn said_move(moved: &Moved) -> String {
+    let shown = ShownMove::from(moved);
+    let row = moved.row.map_or(String::new(), |row| format!("第 {row} 行 "));
+    let category = |row: &Option<Recognised>| row.as_ref().map_or("–", |row| row.category.chinese());
+    let (was, now) = (category(&moved.was), category(&moved.now));
+    let renamed = if moved.is_renamed() { "，姓名变更" } else { "" };
+    format!("{}：{row}{} {}，{was} → {now}{renamed}\n", moved.how.chinese(), shown.name, shown.id_number)
 }
 
 /// Publishes what is decided and not yet out. Safe to do again: what is there stays as it is.
@@ -202,14 +257,19 @@ pub fn flush_outbox(bureau: &mut Bureau) -> Step<usize> {
             doing: "make the folder",
             source,
         })?;
+        failpoint!("receipt.begun");
         match publish(&folder, OsStr::new(name), bytes) {
-            Ok(_) => bureau.store.published(*id)?,
+            Ok(_) => {}
             // The first receipt of these bytes stands: a repeat says nothing new.
-            Err(Error::Taken { .. }) if name.contains(".receipt.") => bureau.store.published(*id)?,
+            Err(Error::Taken { .. }) if name.contains(".receipt.") => {}
             // Something else lies there under this name: it goes on waiting, `status` shows it, and a person must look.
-            Err(Error::Taken { .. }) => {}
+            Err(Error::Taken { .. }) => continue,
             Err(error) => return Err(error.into()),
         }
+        failpoint!("receipt.published");
+        bureau.store.published(*id)?;
+        failpoint!("receipt.noted");
     }
+    failpoint!("receipt.all");
     Ok(waiting.len())
 }

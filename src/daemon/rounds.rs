@@ -6,13 +6,14 @@ use crate::daemon::bureau::{Bureau, Clock, Order, Step, StepError};
 use crate::daemon::courier::{Couriers, Standing};
 use crate::daemon::inboxes::{Inboxes, Look, Visit, inboxes};
 use crate::daemon::receipts::flush_outbox;
+use crate::daemon::steady::Steady;
 use crate::daemon::working::{Working, until_the_next};
-use crate::daemon::{Setup, Wake, feeding, intake, ready, settling, standing};
+use crate::daemon::{Setup, Wake, feeding, intake, ready, settling, silence, standing};
 use crate::domain::calendar::Date;
-use crate::store::chain;
+use crate::store::{anchor, chain};
 use crate::telemetry::Metrics;
+use crate::transport::Lock;
 use crate::transport::folder::sweep_parts;
-use crate::transport::{Lock, free_bytes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,9 +23,6 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// A look at all folders while something waits there.
 const PENDING: Duration = Duration::from_secs(2);
-
-/// Intake pauses below this much free space: the store needs room to finish what it has begun.
-const LEAST_FREE: u64 = 64 << 20;
 
 /// When the next rounds are due.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +44,7 @@ pub struct Rounds {
     inboxes: Inboxes,
     alarms: Alarms,
     working: Working,
+    steady: Steady,
     is_started: bool,
     /// The day on which the feed was last cut.
     fed_on: Option<Date>,
@@ -55,6 +54,8 @@ pub struct Rounds {
     /// Head of the audit log when the figures were last set, and when they may be set again.
     shown: i64,
     show_again: Instant,
+    /// The business date for which ageing was judged.
+    judged: Option<Date>,
 }
 
 impl Rounds {
@@ -70,12 +71,14 @@ impl Rounds {
             inboxes: Inboxes::default(),
             alarms: Alarms::default(),
             working: Working::default(),
+            steady: Steady::default(),
             is_started: false,
             fed_on: None,
             is_open: setup.clock.today.is_some(),
             last_change: now,
             shown: -1,
             show_again: now,
+            judged: None,
         }
     }
 
@@ -100,7 +103,9 @@ impl Rounds {
             }
         };
         self.show_lines();
+        self.look_at_the_clock();
         self.alarms.show(&self.metrics);
+        self.alarms.publish(&self.bureau.config.state);
         ready::status(&format!("{} alarms", self.alarms.count()));
         self.metrics.round(began.elapsed());
         Ok(self.next(&visit))
@@ -133,15 +138,15 @@ impl Rounds {
     }
 
     fn take_in(&mut self, order: &Order) -> Step<Visit> {
-        if free_bytes(&self.bureau.config.state)? < LEAST_FREE {
-            self.alarms.raise("disk-full", "state", "intake pauses until there is room again");
+        if let Some(silence) = silence::disk(&self.bureau)? {
+            self.alarms.raise(silence.class, silence.subject, &silence.words);
             return Ok(Visit::default());
         }
         let folders = inboxes(&self.bureau.config);
         let look = &mut Look { bureau: &mut self.bureau, order, alarms: &mut self.alarms, metrics: &self.metrics };
         match self.inboxes.visit(&folders, look) {
             Ok(visit) => {
-                self.alarms.clear("disk-full", "state");
+                self.alarms.clear("disk-low", "state");
                 self.is_open |= visit.has_effect && self.clock.today.is_some();
                 if visit.has_changed {
                     self.last_change = Instant::now();
@@ -149,7 +154,7 @@ impl Rounds {
                 Ok(visit)
             }
             Err(error) if error.is_disk_full() => {
-                self.alarms.raise("disk-full", "state", "intake pauses until there is room again");
+                self.alarms.raise("disk-low", "state", "no room is left: intake pauses until there is some again");
                 Ok(Visit::default())
             }
             Err(error) => Err(error),
@@ -178,14 +183,43 @@ impl Rounds {
     /// Figures cost a read of the whole store: only where it moved, and at most a twentieth of the time.
     fn show(&mut self, order: &Order) -> Step<()> {
         let began = Instant::now();
-        let head = chain::head(self.bureau.store.connection())?.0;
-        if head != self.shown && began >= self.show_again {
+        let (head, today) = (chain::head(self.bureau.store.connection())?.0, order.today());
+        let has_moved = (head != self.shown || self.judged != Some(today)) && began >= self.show_again;
+        if has_moved {
             standing::show(&self.bureau, &self.metrics)?;
-            standing::show_differences(&self.bureau, order.today(), &self.metrics, &mut self.alarms)?;
-            self.shown = head;
+            standing::show_differences(&self.bureau, today, &self.metrics, &mut self.alarms)?;
+        }
+        standing::judge(&self.bureau, today, has_moved, &self.metrics, &mut self.alarms)?;
+        if has_moved {
+            (self.shown, self.judged) = (head, Some(today));
             self.show_again = Instant::now() + 20 * began.elapsed();
         }
-        standing::judge(&self.bureau, order.today(), &self.metrics, &mut self.alarms)
+        Ok(())
+    }
+
+    /// Dates, cutoffs and windows hang on the wall clock: a step of it, or a date before that of the newest act, is an alarm.
+    fn look_at_the_clock(&mut self) {
+        match self.steady.look(SystemTime::now(), Instant::now()) {
+            Some(seconds) => {
+                let words =
+                    format!("the wall clock was moved by {seconds} s against the time that passed: compare the date");
+                self.alarms.raise("clock-stepped", "clock", &words);
+            }
+            None => self.alarms.clear("clock-stepped", "clock"),
+        }
+        // With `--today` the date is somebody's wish, and rehearsals go back.
+        if self.clock.today.is_some() {
+            return;
+        }
+        let today = (self.clock.now)().date();
+        match anchor::head(self.bureau.store.connection()) {
+            Ok(Some(newest)) if newest.on > today => {
+                let words = format!("today is {today}, the newest act was on {}: the clock is behind", newest.on);
+                self.alarms.raise("clock-stepped", "store", &words);
+            }
+            // Where the store cannot be read another alarm says so.
+            Ok(_) | Err(_) => self.alarms.clear("clock-stepped", "store"),
+        }
     }
 
     /// How the lines to banks' own servers stand.

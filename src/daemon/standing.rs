@@ -2,17 +2,14 @@
 
 use crate::daemon::alarms::Alarms;
 use crate::daemon::bureau::{Bureau, Step, store_path};
-use crate::daemon::instructing::waiting_districts;
 use crate::daemon::reconciling::reconcile;
-use crate::daemon::settling::overdue;
-use crate::domain::calendar::{Date, PastTheData, WorkingDays, next_day};
-use crate::domain::instruction::BatchState;
+use crate::daemon::silence::{self, Silence};
+use crate::domain::calendar::Date;
 use crate::domain::reconciling::Corner;
-use crate::store::batches;
-use crate::store::figures::{self, Unanswered};
+use crate::store::figures;
 use crate::telemetry::Metrics;
 use crate::transport::free_bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Sets every figure that the store knows.
 pub fn show(bureau: &Bureau, metrics: &Metrics) -> Step<()> {
@@ -34,6 +31,22 @@ pub fn show(bureau: &Bureau, metrics: &Metrics) -> Step<()> {
     let open = figures::open_exceptions(conn)?;
     metrics.open_exceptions.replace(open.iter().map(|(class, count)| ([class.as_str()], *count)));
     metrics.windows_missed.set([], bureau.store.windows_missed()?);
+    Ok(())
+}
+
+/// Raises and clears the alarms that follow from store, calendar and date. `has_moved`: the store did, or the date, so
+/// that what needs a long read is asked again.
+pub fn judge(bureau: &Bureau, today: Date, has_moved: bool, metrics: &Metrics, alarms: &mut Alarms) -> Step<()> {
+    metrics.oldest_unanswered.set([], silence::oldest_unanswered(bureau, today)?);
+    show_room(bureau, metrics)?;
+    raise_all(&silence::JUDGED, &silence::judge(bureau, today)?, alarms);
+    if has_moved {
+        raise_all(&["ageing"], &silence::ageing(bureau, today)?, alarms);
+    }
+    Ok(())
+}
+
+fn show_room(bureau: &Bureau, metrics: &Metrics) -> Step<()> {
     metrics.disk_free.set([], i64::try_from(free_bytes(&bureau.config.state)?).unwrap_or(i64::MAX));
     let wal = store_path(&bureau.config.state).with_extension("db-wal");
     let wal_bytes = std::fs::metadata(wal).map_or(0, |file| file.len());
@@ -65,83 +78,12 @@ pub fn show_differences(bureau: &Bureau, today: Date, metrics: &Metrics, alarms:
     Ok(())
 }
 
-/// Raises and clears the alarms that follow from store and calendar.
-pub fn judge(bureau: &Bureau, today: Date, metrics: &Metrics, alarms: &mut Alarms) -> Step<()> {
-    let unanswered = figures::unanswered(bureau.store.connection())?;
-    let days = &bureau.config.working_days;
-    let mut oldest = 0;
-    let (mut late, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
-    for batch in &unanswered {
-        let waited = workdays_since(days, batch, today).unwrap_or(0);
-        oldest = oldest.max(waited);
-        let number = batch.batch.to_string();
-        let allowed = bureau.config.banks.iter().find(|bank| bank.number.0 == batch.batch.bank());
-        if allowed.is_some_and(|bank| waited > i64::from(bank.reply_workdays)) {
-            alarms.raise("answer-late", number.clone(), &format!("sent {waited} working days ago: ask the bank"));
-            late.insert(number.clone());
-        }
-        if batch.state == BatchState::SentUnconfirmed {
-            alarms.raise("delivery-in-doubt", number.clone(), "nothing shows that the bank has it: ask the bank");
-            doubtful.insert(number);
-        }
+/// What was found stands; of these classes, what was not found any more is over.
+fn raise_all(classes: &[&'static str], found: &[Silence], alarms: &mut Alarms) {
+    for silence in found {
+        alarms.raise(silence.class, silence.subject.clone(), &silence.words);
     }
-    metrics.oldest_unanswered.set([], oldest);
-    alarms.retain("answer-late", |batch| late.contains(batch));
-    alarms.retain("delivery-in-doubt", |batch| doubtful.contains(batch));
-    judge_settlements(bureau, today, alarms)?;
-    judge_zero_payments(bureau, today, alarms)?;
-    judge_lists(bureau, today, alarms)
-}
-
-/// R15, R16: a settlement that is not with its payer when it was due, a payer that still owes when it was to have paid.
-fn judge_settlements(bureau: &Bureau, today: Date, alarms: &mut Alarms) -> Step<()> {
-    let (late, owing): (Vec<_>, Vec<_>) = overdue(bureau, today)?.into_iter().partition(|late| !late.is_transfer);
-    for one in &late {
-        alarms.raise("settlement-late", one.subject.clone(), &one.words);
+    for class in classes {
+        alarms.retain(class, |subject| found.iter().any(|s| s.class == *class && s.subject == subject));
     }
-    for one in &owing {
-        alarms.raise("transfer-late", one.subject.clone(), &one.words);
-    }
-    alarms.retain("settlement-late", |subject| late.iter().any(|one| one.subject == subject));
-    alarms.retain("transfer-late", |subject| owing.iter().any(|one| one.subject == subject));
-    Ok(())
-}
-
-/// R9: a batch that is not approved by the end of August or of the year misses its settlement, or its year.
-fn judge_zero_payments(bureau: &Bureau, today: Date, alarms: &mut Alarms) -> Step<()> {
-    let is_late = (today.month() == 8 && today.day() >= 15) || today.month() == 12;
-    let drafted = batches::in_states(bureau.store.connection(), &[BatchState::Drafted])?;
-    let waiting = drafted.iter().filter(|batch| is_late && batch.bank.is_none());
-    let waiting: BTreeSet<String> = waiting.map(|batch| batch.number.to_string()).collect();
-    for batch in &waiting {
-        alarms.raise("zero-payment", batch.clone(), "waits for approval, and its time is running out");
-    }
-    alarms.retain("zero-payment", |batch| waiting.contains(batch));
-    Ok(())
-}
-
-/// R8, R8a: after the due date a missing list is an alarm, not a release.
-fn judge_lists(bureau: &Bureau, today: Date, alarms: &mut Alarms) -> Step<()> {
-    let mut missing = BTreeSet::new();
-    if let Some((_, year)) = bureau.config.policies.of(today.year())
-        && today > year.lists_due
-        && today <= year.last_debit
-    {
-        missing = waiting_districts(bureau, year.fee_year)?.iter().map(ToString::to_string).collect();
-    }
-    for district in &missing {
-        alarms.raise("list-missing", district.clone(), "an expected list has not come: nothing is deducted (R8a)");
-    }
-    alarms.retain("list-missing", |district| missing.contains(district));
-    Ok(())
-}
-
-fn workdays_since(days: &WorkingDays, batch: &Unanswered, today: Date) -> Result<i64, PastTheData> {
-    let Some(sent_on) = batch.sent_on else { return Ok(0) };
-    let (mut day, mut count) = (sent_on, 0);
-    while day < today {
-        day = next_day(day);
-        count += i64::from(days.is_working_day(day)?);
-    }
-    Ok(count)
 }

@@ -2,6 +2,7 @@
 
 use crate::daemon::alarms::Alarms;
 use crate::daemon::bureau::{Bureau, Order, Step as Done, StepError};
+use crate::daemon::comparing::monthly;
 use crate::daemon::courier::Couriers;
 use crate::daemon::instructing::{Round, instruct};
 use crate::daemon::planning::plan;
@@ -145,10 +146,13 @@ fn plan_years(bureau: &mut Bureau, order: &Order) -> Done<()> {
     if order.today().month() == 1 && crate::store::files::planned_years(bureau.store.connection())?.contains(&before) {
         plan_one(bureau, before, order)?;
     }
-    match bureau.config.policies.planned_on(order.today()) {
-        Some(fee_year) => plan_one(bureau, fee_year, order),
-        None => Ok(()),
+    if let Some(fee_year) = bureau.config.policies.planned_on(order.today()) {
+        plan_one(bureau, fee_year, order)?;
     }
+    for path in monthly(bureau, order)? {
+        tracing::info!("compared lists and roster: {path}");
+    }
+    Ok(())
 }
 
 fn plan_one(bureau: &mut Bureau, fee_year: FeeYear, order: &Order) -> Done<()> {

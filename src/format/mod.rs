@@ -6,6 +6,7 @@ pub mod capitals;
 pub mod cell;
 pub mod charset;
 pub mod codes;
+pub mod collate;
 pub mod decode;
 pub mod decoded;
 pub mod defect;

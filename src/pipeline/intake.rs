@@ -411,6 +411,12 @@ const MEND: &str = "请改正后重新报送";
 const ID_MISSING: Rule = rule("id-missing", "an identity number", "为空", "请填写身份证号后重新报送");
 const ID_LENGTH: Rule =
     rule("id-length", "18 characters (15 of an old one, 20 of a disability number)", "位数不对，应为18位", ON_PAPER);
+const ID_SEVERAL: Rule = rule(
+    "id-several",
+    "one identity number",
+    "一格内有多个号码（按户填写）",
+    "请改为每人一行，每行只填一个身份证号后报送",
+);
 const ID_CHARACTER: Rule = rule("id-character", "digits, the last may be X", "含有数字和 X 以外的字符", ON_PAPER);
 const ID_CHECK_DIGIT: Rule = rule("id-check-digit", "the check digit of GB 11643", "校验码不符", ON_PAPER);
 const ID_BIRTH_DATE: Rule = rule("id-birth-date", "a date of birth", "中的出生日期不存在", ON_PAPER);
@@ -454,6 +460,7 @@ const WORDS: Rule = rule("text", "a text without control characters", "为空或
 fn id_rule(text: &str, fault: IdFault) -> &'static Rule {
     match fault {
         _ if lost_digits(text) => &DIGITS_LOST,
+        _ if has_several(text) => &ID_SEVERAL,
         // Excel keeps fifteen digits and writes zeros for the rest.
         IdFault::CheckDigit(_) if text.ends_with("000") => &DIGITS_LOST,
         IdFault::Length(_) => &ID_LENGTH,
@@ -461,6 +468,11 @@ fn id_rule(text: &str, fault: IdFault) -> &'static Rule {
         IdFault::CheckDigit(_) => &ID_CHECK_DIGIT,
         IdFault::BirthDate => &ID_BIRTH_DATE,
     }
+}
+
+/// Two numbers of fifteen digits or more in one cell: a household.
+fn has_several(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() >= 15).count() > 1
 }
 
 /// `5.00199E+17`: a number that Excel shortened.

@@ -198,7 +198,12 @@ pub fn compare(list: &ListFile, in_force: &[Recognised], max_removed: Decimal) -
 fn is_refused_here(list: &ListFile, row: &Recognised) -> bool {
     list.defects.iter().any(|defect| match (&defect.person, &defect.name) {
         (Some(id), _) => *id == row.id,
-        (None, Some(name)) => same_name(name, &row.name),
+        // A household's cell may hold several names.
+        (None, Some(names)) => {
+            same_name(names, &row.name) || names.split(SEPARATORS).any(|name| same_name(name, &row.name))
+        }
         (None, None) => false,
     })
 }
+
+const SEPARATORS: [char; 9] = ['、', '，', ',', ';', '；', '/', ' ', '　', '\n'];

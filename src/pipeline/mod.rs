@@ -12,12 +12,15 @@
 //! Pure: the same book and the same file give the same changeset. What was decided is written once, by `store.apply`.
 
 pub mod book;
+pub mod comparison;
 pub mod correcting;
 pub mod decode;
+pub mod difference;
 pub mod emit;
 pub mod intake;
 pub mod lists;
 pub mod matching;
+pub mod mobilise;
 pub mod papers;
 pub mod planning;
 pub mod post;

@@ -108,10 +108,11 @@ fn replan(
     if let Ok(terms) = terms {
         state = block_or_clear(dossier, plan, participant, &terms, mended, state, out);
     }
-    // R17: whoever moved pays the same, but is of another district from now on. What was asked may go on.
-    let moved = plan.enrolled.is_some_and(|district| district != participant.district);
-    if moved && !changed {
-        out.closer.extend(plan.live().map(|live| live.number));
+    // R17: districts stay as at posting, so a move before it is a version of its own. The bytes at the bank are the same:
+    // nothing is withdrawn, its answer is looked at closely.
+    let moved = !changed && terms.is_ok() && plan.enrolled.is_some_and(|district| district != participant.district);
+    if let (true, Some(live)) = (moved, plan.live()) {
+        out.closer.push(live.number);
     }
     let version = (changed || moved).then(|| {
         let number = plan.latest().number + 1;

@@ -40,7 +40,9 @@ impl Store {
         let result = work(&mut txn)?;
         let Txn { tx, postings, .. } = txn;
         append(&tx, seq, act, postings.finalize().into())?;
+        failpoint!(act.action, "before-commit");
         tx.commit()?;
+        failpoint!(act.action, "after-commit");
         Ok(result)
     }
 }

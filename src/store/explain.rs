@@ -1,7 +1,9 @@
 //! Everything about one person, instruction, batch, file or posting, from the list row to the settlement year.
 
+mod sources;
 mod whole;
 
+pub use sources::{audit_rows, sources};
 pub use whole::{batch, batch_named, file, file_named};
 
 use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
@@ -457,11 +459,12 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
         "line",
         "at",
         "actor",
+        "audit",
     ];
     let accounts = Accounts::load(conn)?;
     let mut facts = Facts::new("postings", columns);
     let sql = "SELECT p.id, k.key, b.number, p.event, e.debit, e.credit, e.amount, p.month, p.booked_on,
-                      coalesce(k.file, a.file), coalesce(k.line, a.line), u.at, u.actor, e.id
+                      coalesce(k.file, a.file), coalesce(k.line, a.line), u.at, u.actor, e.id, u.seq
                FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
                JOIN audit u ON u.seq = p.txn
                LEFT JOIN posting_key k ON k.posting = p.id LEFT JOIN answer a ON a.instruction = p.id
@@ -487,6 +490,7 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
                 number(row, 10)?,
                 text(row, 11)?,
                 text(row, 12)?,
+                number(row, 14)?,
             ])
         })?;
     }

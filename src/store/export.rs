@@ -1,5 +1,6 @@
 //! Exports: the rows of each table as texts, in the order of its columns (design section 9), one row at a time.
 
+mod recon;
 mod settling;
 
 use crate::domain::ids::{BatchNumber, IdNumber};
@@ -52,11 +53,15 @@ pub enum What {
     Voucher,
     /// Personal accounts: what was credited, by person, fee year and month.
     Accounts,
+    /// Identities of people on lists, with their first and last day (底册).
+    Identities,
+    /// Accepted versions of lists.
+    Lists,
 }
 
 impl What {
     /// Everything that can be exported, with its word.
-    pub const ALL: [(What, &str); 18] = [
+    pub const ALL: [(What, &str); 20] = [
         (What::Participants, "participants"),
         (What::Plans, "plans"),
         (What::Batches, "batches"),
@@ -75,6 +80,8 @@ impl What {
         (What::Differences, "differences"),
         (What::Voucher, "voucher"),
         (What::Accounts, "accounts"),
+        (What::Identities, "identities"),
+        (What::Lists, "lists"),
     ];
 
     /// Reads the word.
@@ -164,10 +171,63 @@ fn source(what: What) -> Option<(&'static str, Fill)> {
         What::Transfers => (settling::TRANSFERS, settling::transfer),
         What::Files => (FILES, file),
         What::Audit => (AUDIT, audit),
-        What::Statement => (STATEMENT, statement),
-        What::Accounts => (ACCOUNTS, personal),
+        What::Identities => (IDENTITIES, identity),
+        What::Lists => (LISTS, list),
+        What::Statement => (recon::STATEMENT, recon::statement),
+        What::Accounts => (recon::ACCOUNTS, recon::personal),
         What::Differences | What::Voucher => return None,
     })
+}
+
+/// An identity is one person in one category of one payer, district and recognition year. Its last day is that on which a
+/// list no longer had it, empty while it is in force.
+const IDENTITIES: &str = "
+    SELECT c.participant, r.name, c.name, c.payer, c.district, c.category, c.year,
+           (SELECT min(o.on_day) FROM recognition_change o
+            WHERE o.participant = c.participant AND o.year = c.year AND o.payer = c.payer AND o.district = c.district
+              AND o.category = c.category AND o.added = 1),
+           max(c.seq), c.added, c.on_day
+    FROM recognition_change c LEFT JOIN participant r ON r.id = c.participant
+    WHERE ?1 IS NULL OR c.year = ?1
+    GROUP BY c.participant, c.year, c.payer, c.district, c.category
+    ORDER BY c.participant, c.year, c.payer, c.district, c.category";
+
+fn identity(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
+    let in_force: bool = row.get(9)?;
+    out.id(row.get(0)?);
+    out.text(row, if row.get_ref(1)? == rusqlite::types::ValueRef::Null { 2 } else { 1 })?;
+    out.put(words::payer(row.get(3)?).word());
+    out.text(row, 4)?;
+    out.put(words::category(row.get(5)?).word());
+    out.put(row.get::<_, i64>(6)?);
+    out.day(row.get(7)?);
+    out.day(row.get::<_, Option<i64>>(10)?.filter(|_| !in_force));
+    out.put(if in_force { "in-force" } else { "dropped" });
+    Ok(())
+}
+
+const LISTS: &str = "
+    SELECT l.file, f.name, l.payer, l.district, l.year, l.as_of, f.arrived, l.accepted, l.late,
+           (SELECT count(DISTINCT r.participant) FROM recognition r INDEXED BY recognition_scope
+            WHERE r.payer = l.payer AND r.district = l.district AND r.year = l.year),
+           l.file = (SELECT max(n.file) FROM list n
+                     WHERE n.payer = l.payer AND n.district = l.district AND n.year = l.year)
+    FROM list l JOIN file f ON f.id = l.file WHERE ?1 IS NULL OR l.year = ?1 ORDER BY l.file";
+
+fn list(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
+    let in_force: bool = row.get(10)?;
+    out.put(row.get::<_, i64>(0)?);
+    out.text(row, 1)?;
+    out.put(words::payer(row.get(2)?).word());
+    out.text(row, 3)?;
+    out.put(row.get::<_, i64>(4)?);
+    out.day(row.get(5)?);
+    out.day(row.get(6)?);
+    out.day(row.get(7)?);
+    out.put(if row.get(8)? { "late" } else { "" });
+    out.maybe(row.get::<_, Option<i64>>(9)?.filter(|_| in_force));
+    out.put(if in_force { "in-force" } else { "replaced" });
+    Ok(())
 }
 
 const PARTICIPANTS: &str = "
@@ -200,7 +260,8 @@ const PLANS: &str = "
         FROM posting_key k JOIN posting p ON p.id = k.posting
         WHERE p.event IN (0, 1, 3, 7) AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
         GROUP BY k.participant, k.fee_year)
-    SELECT n.participant, r.name, w.enrolled, n.fee_year, v.tier, v.government, v.payer, v.category, n.state
+    SELECT n.participant, r.name, CASE WHEN n.state IN (5, 6) THEN coalesce(v.enrolled, w.enrolled) ELSE w.enrolled END,
+           n.fee_year, v.tier, v.government, v.payer, v.category, n.state
     FROM plan_now n
     JOIN plan_version w ON w.participant = n.participant AND w.fee_year = n.fee_year AND w.version = n.version
     LEFT JOIN posted p ON p.participant = n.participant AND p.fee_year = n.fee_year
@@ -488,54 +549,6 @@ fn audit(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<
     (1..=4).try_for_each(|column| out.text(row, column))?;
     out.hex(row, 5)?;
     out.hex(row, 6)
-}
-
-const STATEMENT: &str = "
-    SELECT s.bank, s.booked_on, s.reference, s.amount, s.serial, s.bundle, k.key, s.file, s.line
-    FROM statement s LEFT JOIN posting_key k ON k.posting = s.posting WHERE ?1 IS NULL ORDER BY s.id";
-
-fn statement(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
-    out.put(words.bank(row.get(0)?));
-    out.day(row.get(1)?);
-    out.text(row, 2)?;
-    out.money(row.get(3)?);
-    out.text(row, 4)?;
-    let bundle = row.get_ref(5)?.as_str().unwrap_or_default();
-    out.put(bundle.strip_prefix("batch:").unwrap_or_default());
-    out.text(row, 6)?;
-    out.put(row.get::<_, i64>(7)?);
-    out.put(row.get::<_, i64>(8)?);
-    Ok(())
-}
-
-/// Net of what was taken back or corrected away; months in which nothing is left have no row.
-const ACCOUNTS: &str = "
-    SELECT a.participant, r.name, r.district, a.fee_year, a.month, a.own, a.government FROM (
-        SELECT coalesce(k.participant, i.participant) AS participant, coalesce(k.fee_year, b.fee_year) AS fee_year, p.month AS month,
-               sum(CASE WHEN e.credit = 3 THEN e.amount WHEN e.debit = 3 THEN -e.amount ELSE 0 END) AS own,
-               sum(CASE WHEN e.credit = 4 THEN e.amount WHEN e.debit = 4 THEN -e.amount ELSE 0 END) AS government
-        FROM entry e CROSS JOIN posting p ON p.id = e.id >> 2
-        LEFT JOIN posting_key k ON k.posting = p.id LEFT JOIN instruction i ON i.id = p.id
-        LEFT JOIN batch b ON b.id = p.id >> 27
-        WHERE (e.debit IN (3, 4) OR e.credit IN (3, 4)) AND (?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1)
-        GROUP BY 1, 2, 3) a
-    LEFT JOIN participant r ON r.id = a.participant WHERE a.own <> 0 OR a.government <> 0 ORDER BY 1, 4, 5";
-
-fn personal(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::store::Result<()> {
-    out.id(row.get(0)?);
-    out.text(row, 1)?;
-    out.text(row, 2)?;
-    out.put(row.get::<_, i64>(3)?);
-    out.month(row.get(4)?);
-    let (own, government): (i64, i64) = (row.get(5)?, row.get(6)?);
-    out.money(Some(own));
-    out.money(Some(government));
-    out.put(match (own, government) {
-        (_, 0) => "cash",
-        (0, _) => "deemed",
-        _ => "cash+deemed",
-    });
-    Ok(())
 }
 
 /// The texts of one row, in one buffer that the next row uses again.

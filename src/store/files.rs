@@ -8,7 +8,7 @@ use crate::pipeline::lists::Recognised;
 use crate::store::apply::range;
 use crate::store::chain::Txn;
 use crate::store::{Result, book, date, day, feed, words};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::BTreeMap;
 
 /// State of a drop file (design section 6).
@@ -88,6 +88,14 @@ pub fn known(conn: &Connection, sender: &str, kind: &str, sha256: &[u8; 32]) -> 
     Ok(found.optional()?.map(|(id, state)| (id, FileState::ALL[usize::from(state)].0)))
 }
 
+/// Where the files of this name from this sender that took effect are kept, below the archive.
+pub fn kept_of(conn: &Connection, sender: &str, name: &str) -> Result<Vec<String>> {
+    let mut statement =
+        conn.prepare_cached("SELECT archived FROM file WHERE name = ?1 AND sender = ?2 AND state = 2")?;
+    let rows = statement.query_map((name, sender), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How the newest file of these bytes ended, and where its bytes are kept.
 pub fn ended(conn: &Connection, sha256: &[u8; 32]) -> Result<Option<(FileState, String)>> {
     let mut statement = conn.prepare_cached(
@@ -95,6 +103,28 @@ pub fn ended(conn: &Connection, sha256: &[u8; 32]) -> Result<Option<(FileState, 
     )?;
     let found = statement.query_row([&sha256[..]], |row| Ok((row.get::<_, u8>(0)?, row.get(1)?)));
     Ok(found.optional()?.map(|(state, archived)| (FileState::ALL[usize::from(state)].0, archived)))
+}
+
+/// A drop file as it is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// When it came.
+    pub arrived: Date,
+    /// Digest of its bytes.
+    pub sha256: [u8; 32],
+    /// Path of its bytes below `archive/`.
+    pub archived: String,
+}
+
+/// A drop file by its number.
+pub fn kept(conn: &Connection, file: i64) -> Result<Option<Kept>> {
+    let mut statement = conn.prepare_cached("SELECT name, arrived, sha256, archived FROM file WHERE id = ?1")?;
+    let kept = |row: &Row<'_>| {
+        Ok(Kept { name: row.get(0)?, arrived: date(row.get(1)?), sha256: row.get(2)?, archived: row.get(3)? })
+    };
+    Ok(statement.query_row([file], kept).optional()?)
 }
 
 /// How the newest file of these bytes from this sender ended, quarantine included.
@@ -390,7 +420,7 @@ impl Txn<'_> {
         self.tx
             .prepare_cached(
                 "INSERT INTO recognition_change
-                 SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM recognition_change WHERE participant = ?1",
+                 SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM recognition_change WHERE participant = ?1",
             )?
             .execute((
                 row.id.key(),
@@ -398,6 +428,7 @@ impl Txn<'_> {
                 scope.payer as i64,
                 scope.district.as_str(),
                 row.category as i64,
+                &row.name,
                 added,
                 day(on),
                 file,

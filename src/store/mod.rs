@@ -1,5 +1,6 @@
 //! The store: SQLite in WAL mode, every commit synced. One read before the flow (`book`), one write after it (`apply`).
 
+pub mod anchor;
 mod apply;
 pub mod approvals;
 pub mod audit;
@@ -7,6 +8,7 @@ pub mod balance;
 pub mod batches;
 pub mod book;
 pub mod chain;
+pub mod comparisons;
 pub mod deliveries;
 pub mod exceptions;
 pub mod explain;
@@ -17,11 +19,13 @@ mod feed;
 pub mod figures;
 pub mod files;
 pub mod fixes;
+pub mod gaps;
 pub mod lines;
 pub mod outgoing;
 pub mod overview;
 mod pack;
 pub mod payouts;
+pub mod recognised;
 pub mod settlements;
 pub mod statements;
 pub mod summary;

@@ -197,9 +197,11 @@ impl Folder {
         follow: impl FnOnce(Follower),
     ) -> Result<Copying, Error> {
         let source = self.open_safely(candidate, limit)?;
+        failpoint!("arrive.opened");
         make_folder(spool)?;
         let part = part_path(spool);
         let copied = self.copy_bytes(candidate, source, &part, follow).and_then(|(bytes, sha256)| {
+            failpoint!("arrive.copied");
             let spooled = Spooled { path: spool.join(hex(&sha256)), sha256, size: candidate.size };
             let handle = bytes.try_clone().map_err(|source| Error::io(&part, "share", source))?;
             let (part, path) = (part.clone(), spooled.path.clone());
@@ -222,11 +224,13 @@ impl Folder {
             Some(now) if !now.same_bytes(candidate) => return Ok(Removal::Replaced),
             Some(_) => {}
         }
+        failpoint!("source.looked");
         match rustix::fs::unlinkat(&self.fd, &candidate.name, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Removal::Gone),
             Err(errno) => return Err(Error::io(&self.path.join(&candidate.name), "remove", errno)),
         }
+        failpoint!("source.unlinked");
         rustix::fs::fsync(&self.fd).map_err(|errno| Error::not_durable(&self.path, errno))?;
         Ok(Removal::Removed)
     }
@@ -299,8 +303,11 @@ impl Folder {
 /// Brings a copy to disk, then gives it its name.
 fn land(copy: &File, part: &Path, path: &Path) -> Result<(), Error> {
     copy.sync_all().map_err(|source| Error::not_durable(part, source))?;
+    failpoint!("arrive.synced");
     fs::rename(part, path).map_err(|source| Error::io(path, "rename the copy", source))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    path.parent().map_or(Ok(()), sync_folder)?;
+    failpoint!("arrive.landed");
+    Ok(())
 }
 
 /// Removes halves of copies that a crash left, once they are a day old: a younger one may be a command's at work.

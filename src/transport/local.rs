@@ -96,7 +96,10 @@ impl Remote for LocalRemote {
         let place = self.place(path);
         // Readable for the group and others as far as the umask lets it: the other side must be able to fetch it.
         match File::options().write(true).create_new(true).mode(0o644).open(&place) {
-            Ok(file) => self.write(file, &place, bytes),
+            Ok(file) => {
+                failpoint!("put.created");
+                self.write(file, &place, bytes)
+            }
             Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => Err(refused(path, CREATING, "it exists")),
             Err(source) => Err(Error::io(&place, "create", source).into()),
         }
@@ -105,7 +108,10 @@ impl Remote for LocalRemote {
     fn rename(&mut self, from: &RemotePath, to: &RemotePath) -> Result<(), Fault> {
         let (source, target) = (self.place(from), self.place(to));
         match rustix::fs::renameat_with(CWD, &source, CWD, &target, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(sync_folder(target.parent().unwrap_or(&self.root))?),
+            Ok(()) => {
+                failpoint!("name.given");
+                Ok(sync_folder(target.parent().unwrap_or(&self.root))?)
+            }
             Err(Errno::EXIST) => Err(refused(to, "rename", "the name is taken")),
             Err(Errno::NOENT) => Err(Fault::Gone { path: from.to_string() }),
             Err(errno) => Err(Error::io(&target, "rename without overwriting", errno).into()),

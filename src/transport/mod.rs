@@ -291,7 +291,7 @@ pub fn free_bytes(path: &Path) -> Result<u64, Error> {
 }
 
 /// Writes a new private file and brings it to disk; an older one of that name, left by a crash, is replaced.
-fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
     let mut file = create_new(path, mode)?;
     file.write_all(bytes).map_err(|source| Error::io(path, "write", source))?;
     file.sync_all().map_err(|source| Error::not_durable(path, source))
@@ -308,7 +308,7 @@ fn create_new(path: &Path, mode: u32) -> Result<File, Error> {
 }
 
 /// Brings a folder's names to disk: without it a rename is forgotten when the power goes.
-fn sync_folder(path: &Path) -> Result<(), Error> {
+pub(crate) fn sync_folder(path: &Path) -> Result<(), Error> {
     let folder = File::open(path).map_err(|source| Error::io(path, "open the folder", source))?;
     folder.sync_all().map_err(|source| Error::not_durable(path, source))
 }
@@ -346,6 +346,37 @@ pub fn digest_of(path: &Path) -> Result<Option<Digest>, Error> {
         }
         hasher.update(&buffer[..count]);
     }
+}
+
+/// Copies a file of our own to a new place, with its mode, and brings the copy to disk; gives its digest and size.
+pub fn copy_kept(from: &Path, to: &Path) -> Result<(Digest, u64), Error> {
+    let mut source = File::options()
+        .read(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+        .open(from)
+        .map_err(|source| Error::io(from, "read", source))?;
+    let mode = source.metadata().map_err(|source| Error::io(from, "look at", source))?.permissions();
+    let mut copy = create_new(to, 0o600)?;
+    let (mut hasher, mut buffer, mut size) = (Sha256::new(), vec![0; CHUNK_BYTES], 0);
+    loop {
+        let count = source.read(&mut buffer).map_err(|source| Error::io(from, "read", source))?;
+        if count == 0 {
+            break;
+        }
+        copy.write_all(&buffer[..count]).map_err(|source| Error::io(to, "write the copy", source))?;
+        hasher.update(&buffer[..count]);
+        size += count as u64;
+    }
+    copy.set_permissions(mode).map_err(|source| Error::io(to, "set the mode of", source))?;
+    copy.sync_all().map_err(|source| Error::not_durable(to, source))?;
+    Ok((hasher.finalize().into(), size))
+}
+
+/// Brings a file that somebody else wrote, and its name, to disk.
+pub fn make_durable(path: &Path) -> Result<(), Error> {
+    let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
+    file.sync_all().map_err(|source| Error::not_durable(path, source))?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Bytes read at once.

@@ -100,16 +100,22 @@ pub fn deliver<E>(
     for _ in 0..ACTS {
         let last = delivery.look_at_final(named)?;
         let temporary = delivery.find_temporary(last.sight)?;
-        match next_move(habits.manners, stage, named, last.sight, temporary.sight) {
+        let mut next = next_move(habits.manners, stage, named, last.sight, temporary.sight);
+        if mutant!("second-send") && next == Move::Doubt(Doubt::Vanished) {
+            next = Move::Write;
+        }
+        match next {
             Move::Write | Move::Name if looks_only => return Ok(Ended::InDoubt(Doubt::TooLate)),
             Move::Write => {
                 note(&mut stage, Stage::Writing, None)?;
                 delivery.write()?;
+                failpoint!("put.done");
                 named = !habits.manners.renames;
             }
             Move::Name => {
                 note(&mut stage, Stage::Naming, None)?;
                 delivery.remote.rename(&temporary.path, &file.path())?;
+                failpoint!("name.done");
                 named = true;
             }
             Move::Done(proof) => {

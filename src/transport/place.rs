@@ -70,6 +70,7 @@ pub fn publish(folder: &Path, name: &OsStr, bytes: &[u8]) -> Result<Published, E
     let hidden = folder.join(hidden);
     // Readable for the group and others as far as the umask lets it: the other side must be able to fetch it.
     write_new(&hidden, 0o644, bytes)?;
+    failpoint!("receipt.written");
     match rustix::fs::renameat_with(CWD, &hidden, CWD, &target, RenameFlags::NOREPLACE) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
@@ -79,6 +80,7 @@ pub fn publish(folder: &Path, name: &OsStr, bytes: &[u8]) -> Result<Published, E
         }
         Err(errno) => return Err(Error::io(&target, "rename without overwriting", errno)),
     }
+    failpoint!("receipt.renamed");
     sync_folder(folder)?;
     Ok(if found(&target, &expected)? { Published::ReadBack } else { Published::TakenAway })
 }
@@ -115,8 +117,10 @@ fn keep_at(spooled: &Spooled, folder: &Path, target: &Path) -> Result<PathBuf, E
         }
     }
     read_only(&spooled.path)?;
+    failpoint!("keep.read-only");
     rustix::fs::renameat_with(CWD, &spooled.path, CWD, target, RenameFlags::NOREPLACE)
         .map_err(|errno| Error::io(&spooled.path, "move to where it is kept", errno))?;
+    failpoint!("keep.renamed");
     sync_folder(folder)?;
     if let Some(spool) = spooled.path.parent() {
         sync_folder(spool)?;

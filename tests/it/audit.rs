@@ -58,11 +58,13 @@ impl Copy {
     fn store(&self) -> Connection {
         let conn = Connection::open(self.home().join("state/daikou.db")).unwrap();
         for (table, verb) in [("posting", "is_final"), ("entry", "is_final"), ("audit", "is_final")] {
-            conn.execute_batch(&format!("DROP TRIGGER {table}_{verb}; DROP TRIGGER {table}_stays")).unwrap();
+            conn.execute_batch(&format!("DROP TRIGGER IF EXISTS {table}_{verb}; DROP TRIGGER IF EXISTS {table}_stays"))
+                .unwrap();
         }
         conn.execute_batch(
-            "DROP TRIGGER settlement_stays; DROP TRIGGER claim_is_final; DROP TRIGGER claim_stays; DROP TRIGGER clearing_is_final;
-             DROP TRIGGER clearing_stays",
+            "DROP TRIGGER IF EXISTS settlement_stays; DROP TRIGGER IF EXISTS claim_is_final;
+             DROP TRIGGER IF EXISTS claim_stays; DROP TRIGGER IF EXISTS clearing_is_final;
+             DROP TRIGGER IF EXISTS clearing_stays",
         )
         .unwrap();
         conn.pragma_update(None, "ignore_check_constraints", true).unwrap();
@@ -404,4 +406,84 @@ fn the_command_says_it_for_machines() {
     let (code, said) = audit();
     assert_eq!((code, &said["ok"], &said["checks"][9]["id"]), (Some(1), &false.into(), &"I10".into()));
     assert!(said["checks"][9]["offender"].as_str().unwrap().starts_with("file 2: "), "{said}");
+}
+
+impl Copy {
+    fn audit(&self, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_daikou"));
+        command.arg("--config").arg(self.home().join("daikou.toml")).args(["--today", "2019-02-01", "audit"]);
+        let output = command.args(args).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap().trim_end().to_owned())
+    }
+
+    /// What `audit --anchor` would have printed when a row was the newest: worked out from the row after it.
+    fn anchor_at(&self, seq: i64) -> String {
+        let sql = "SELECT substr(a.at, 1, 10), lower(hex(b.previous)) FROM audit a JOIN audit b ON b.seq = a.seq + 1
+                   WHERE a.seq = ?1";
+        let (on, digest): (String, String) =
+            self.store().query_row(sql, [seq], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        format!("{seq}:{on}:{digest}")
+    }
+}
+
+#[test]
+fn an_anchor_that_lies_elsewhere_shows_a_log_that_was_sealed_again() {
+    let copy = Copy::new();
+    let (code, newest) = copy.audit(&["--anchor"]);
+    assert_eq!(code, Some(0));
+    let last: i64 = newest.split(':').next().unwrap().parse().unwrap();
+    let record = copy.dir.path().join("record.txt");
+    let anchors = [copy.anchor_at(5), copy.anchor_at(20), copy.anchor_at(last - 1), newest];
+    fs::write(&record, anchors.join("\n") + "\n").unwrap();
+    let record = record.to_str().unwrap();
+    for against in [record, &anchors[0], &anchors[3]] {
+        let (code, said) = copy.audit(&["--against", against]);
+        assert!(code == Some(0) && said.contains("anchor ok"), "{said}");
+    }
+    // Work goes on: the earlier heads stay in the log.
+    copy.tamper(
+        "INSERT INTO audit SELECT seq + 1, at, actor, action, subject, digest, postings, previous FROM audit
+                 ORDER BY seq DESC LIMIT 1; UPDATE audit SET postings = x'00' WHERE seq = (SELECT max(seq) FROM audit)",
+        true,
+    );
+    assert_eq!(copy.audit(&["--against", record]).0, Some(0));
+
+    copy.tamper("UPDATE audit SET actor = 'nobody' WHERE seq = 7", true);
+    assert_eq!(copy.audit(&[]).0, Some(0), "sealed again, the chain alone sees nothing");
+    let (code, said) = copy.audit(&["--against", record]);
+    let named = "audit row 20: expected";
+    assert!(code == Some(1) && said.contains(named) && said.contains("somewhere in rows 6 to 20"), "{said}");
+}
+
+#[test]
+fn an_anchor_shows_a_log_that_was_cut_off() {
+    let copy = Copy::new();
+    let conn = copy.store();
+    // The newest acts after the last posting: nothing else in the store speaks of them.
+    let last_posting: i64 = conn.query_row("SELECT max(txn) FROM posting", [], |row| row.get(0)).unwrap();
+    copy.tamper(
+        "INSERT INTO audit SELECT seq + 1, at, actor, 'window', 'plan', digest, postings, previous FROM audit
+                 ORDER BY seq DESC LIMIT 1; UPDATE audit SET postings = x'00' WHERE seq = (SELECT max(seq) FROM audit)",
+        true,
+    );
+    let (_, newest) = copy.audit(&["--anchor"]);
+    let last: i64 = newest.split(':').next().unwrap().parse().unwrap();
+    assert!(last > last_posting);
+    copy.tamper("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)", false);
+    assert_eq!(copy.audit(&[]).0, Some(0), "without an anchor nothing is missed");
+    let (code, said) = copy.audit(&["--against", &newest]);
+    let named = format!("audit row {last}: expected that of");
+    assert!(code == Some(1) && said.contains(&named) && said.contains("it was cut off"), "{said}");
+}
+
+#[test]
+fn what_is_no_anchor_is_not_taken_for_one() {
+    let copy = Copy::new();
+    let empty = copy.dir.path().join("empty.txt");
+    fs::write(&empty, "\n").unwrap();
+    for against in ["", "12", "/nowhere", empty.to_str().unwrap()] {
+        let (code, said) = copy.audit(&["--against", against]);
+        assert!(code == Some(64) && said.contains("number:date:digest"), "{against}: {said}");
+    }
 }

@@ -325,11 +325,11 @@ fn piped(body: &mut Vec<u8>, fields: &[&[u8]]) {
     }
 }
 
-fn number(value: u64, width: usize) -> Vec<u8> {
+pub(crate) fn number(value: u64, width: usize) -> Vec<u8> {
     format!("{value:0width$}").into_bytes()
 }
 
-fn yuan(value: u64, width: usize) -> Vec<u8> {
+pub(crate) fn yuan(value: u64, width: usize) -> Vec<u8> {
     let text = format!("{}.{:02}", value / 100, value % 100);
     format!("{text:>width$}").into_bytes()
 }
@@ -341,7 +341,7 @@ fn text(layout: Layout, value: &str, width: usize) -> Vec<u8> {
     bytes
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     Sm3::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 

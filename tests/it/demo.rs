@@ -97,3 +97,40 @@ fn one_bank_was_reached_over_sftp_and_can_be_again() {
     assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
     assert_eq!(doctor.status.code(), Some(0), "{}", String::from_utf8_lossy(&doctor.stdout));
 }
+
+/// Everybody's name, number and account, as the exports have them whole.
+fn people(kept: &Kept) -> Vec<String> {
+    let mut known = Vec::new();
+    for what in ["participants", "plans", "instructions", "exceptions"] {
+        let text = kept.export(what);
+        let mut rows = csv::Reader::from_reader(text.as_bytes());
+        let personal = ["id_number", "name", "account", "account_name"];
+        let headers = rows.headers().unwrap().clone();
+        let columns: Vec<usize> = (0..headers.len()).filter(|column| personal.contains(&&headers[*column])).collect();
+        for row in rows.records().map(Result::unwrap) {
+            known.extend(columns.iter().map(|column| row[*column].to_owned()).filter(|text| !text.is_empty()));
+        }
+    }
+    known.sort();
+    known.dedup();
+    known
+}
+
+#[test]
+fn the_log_of_a_whole_year_says_of_nobody_who_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_daikou"));
+    demo.args(["--json", "demo", "--people", "600", "--log-level", "debug,daikou=trace", "--dir"]);
+    let output = demo.arg(dir.path().join("bureau")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let kept = Kept { dir, said: serde_json::from_slice(&output.stdout).unwrap() };
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.lines().filter(|line| line.contains("daikou::")).count() > 20, "a year has a log: {log}");
+    let known = people(&kept);
+    assert!(known.len() > 1_500, "{}", known.len());
+    let named: Vec<&String> = known.iter().filter(|text| log.contains(*text)).collect();
+    assert!(named.is_empty(), "{named:?}");
+    // Also without a separator or as bytes of a packet: no run of digits is as long as an account or an ID number.
+    let digits = log.split(|c: char| !c.is_ascii_digit()).filter(|run| run.len() == 18 || run.len() == 19);
+    assert_eq!(digits.collect::<Vec<_>>(), [""; 0]);
+}

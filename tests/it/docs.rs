@@ -1,5 +1,6 @@
 //! What the documents name exists, and what exists is named in them.
 
+use daikou::daemon::alarms::CLASSES;
 use daikou::domain::exception::Class;
 use daikou::telemetry::NAMES;
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ fn every_key_of_the_configuration_is_documented() {
         ("## `[schedule]`", "RawSchedule", &raw),
         ("## `[[district]]`", "RawDistrict", &raw),
         ("## `[[expected_list]]`", "RawExpectedList", &raw),
+        ("## `[papers]`", "RawPapers", &raw),
         ("## `[[bank]]`", "RawBank", &raw),
         ("### `[bank.sftp]`", "RawSftp", &text("src/config/sftp.rs")),
         ("## `[feed]`", "Feed", &text("src/config/mod.rs")),
@@ -39,14 +41,88 @@ fn every_key_of_a_policy_is_documented() {
     assert_eq!(documented, keys.into_iter().flatten().collect());
 }
 
+/// The rows of the table of rules: number, and the cells after it.
+fn rules() -> Vec<(String, Vec<String>)> {
+    let page = text("docs/rules.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| R"));
+    let cells = |row: &str| row.split(" | ").map(|cell| cell.trim_matches([' ', '|']).to_owned()).collect::<Vec<_>>();
+    rows.map(cells).map(|mut cells| (cells.remove(0), cells)).collect()
+}
+
+/// The scenarios that a text links to.
+fn linked(text: &str) -> BTreeSet<String> {
+    let links = text.split("(../tests/data/flow/").skip(1).filter_map(|rest| rest.split(')').next());
+    links.map(str::to_owned).collect()
+}
+
 #[test]
 fn every_scenario_of_the_rules_is_there() {
-    let page = text("docs/rules.md");
-    let links = page.split("(../").skip(1).filter_map(|rest| rest.split(')').next());
-    let missing: Vec<&str> = links.filter(|link| !root().join(link).join("steps.txt").is_file()).collect();
+    let links = linked(&text("docs/rules.md"));
+    let is_there = |link: &&String| root().join("tests/data/flow").join(link).join("steps.txt").is_file();
+    let missing: Vec<&String> = links.iter().filter(|link| !is_there(link)).collect();
     assert!(missing.is_empty(), "docs/rules.md: {missing:?}");
-    for rule in (1..=18).chain([21, 22]) {
-        assert!(page.contains(&format!("\n| R{rule} |")), "docs/rules.md has no row R{rule}");
+}
+
+#[test]
+fn every_scenario_is_named_among_the_rules() {
+    let links = linked(&text("docs/rules.md"));
+    let folders = std::fs::read_dir(root().join("tests/data/flow")).unwrap().map(|entry| entry.unwrap().path());
+    let names = folders.filter(|path| path.is_dir()).map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let unnamed: Vec<String> = names.filter(|name| !links.contains(name)).collect();
+    assert!(unnamed.is_empty(), "docs/rules.md names no rule or section for {unnamed:?}");
+}
+
+#[test]
+fn every_rule_has_its_place_its_code_and_a_scenario() {
+    let rules = rules();
+    for rule in 1..=22 {
+        let is_it = |(number, _): &&(String, Vec<String>)| *number == rule.to_string();
+        match rules.iter().find(is_it) {
+            Some((_, cells)) => {
+                let [says, chinese, source, code, scenarios] = &cells[..] else { panic!("R{rule}: {cells:?}") };
+                assert!(says.chars().filter(char::is_ascii).count() > 20, "R{rule} in English: {says}");
+                assert!(!chinese.is_ascii(), "R{rule} in Chinese: {chinese}");
+                assert!(source.contains(['「', '二', '三']), "R{rule} names no place in the source: {source}");
+                assert!(code.contains('`'), "R{rule} names no code: {code}");
+                assert!(!linked(scenarios).is_empty(), "R{rule} has no scenario");
+            }
+            // Told apart, below the table.
+            None => assert!(LATER.contains(&rule), "docs/rules.md has no row R{rule}"),
+        }
+    }
+}
+
+/// R20 names what is outside.
+const LATER: [u32; 1] = [20];
+
+#[test]
+fn every_code_of_the_rules_is_there() {
+    let mut sources = Vec::new();
+    collect_sources(&root().join("src"), &mut sources);
+    for (number, cells) in rules() {
+        for item in cells[3].split('`').skip(1).step_by(2) {
+            let (place, name) = item.rsplit_once("::").unwrap_or_else(|| panic!("R{number}: {item} has no place"));
+            let is_there = |(path, source): &(String, String)| {
+                let in_place = match place.starts_with(char::is_uppercase) {
+                    true => source.contains(&format!("impl {place} {{")),
+                    false => path.trim_end_matches("/mod.rs").trim_end_matches(".rs") == place.replace("::", "/"),
+                };
+                in_place && [format!("fn {name}("), format!("fn {name}<")].iter().any(|start| source.contains(start))
+            };
+            assert!(sources.iter().any(is_there), "docs/rules.md, R{number}: there is no {item}");
+        }
+    }
+}
+
+/// Every source file: its path below `src`, and its text.
+fn collect_sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            collect_sources(&path, found);
+        } else {
+            let shown = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+            found.push((shown, std::fs::read_to_string(&path).unwrap()));
+        }
     }
 }
 
@@ -62,6 +138,11 @@ fn every_class_of_exceptions_is_documented() {
 fn every_alarm_and_no_unknown_figure_is_in_the_operators_page() {
     let page = text("docs/operating.md");
     let alarms = rows(&page, "## Alarms");
+    let classes: BTreeSet<String> = CLASSES.iter().map(|class| class.word.to_owned()).collect();
+    assert_eq!(alarms, classes, "docs/operating.md and daemon::alarms");
+    for class in CLASSES {
+        assert!(page.contains(&format!("\n| `{}` | {} | ", class.word, class.owner)), "owner of {}", class.word);
+    }
     for path in std::fs::read_dir(root().join("src/daemon")).unwrap().map(|entry| entry.unwrap().path()) {
         let source = std::fs::read_to_string(&path).unwrap_or_default();
         let raised = source.split("alarms.raise(\"").skip(1).filter_map(|rest| rest.split('"').next());

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tables::Table;
 
 /// Tables that a case may expect at its end; each is an export of that name.
-const EXPORTS: [&str; 16] = [
+const EXPORTS: [&str; 18] = [
     "participants",
     "plans",
     "batches",
@@ -34,6 +34,8 @@ const EXPORTS: [&str; 16] = [
     "statement",
     "differences",
     "accounts",
+    "identities",
+    "lists",
 ];
 
 /// Processor cores of the machine that these tests are meant for.
@@ -106,7 +108,7 @@ fn run(folder: &Path) -> Result<(), String> {
     if faults.is_empty() { Ok(()) } else { Err(faults.trim_end().to_owned()) }
 }
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "ingest",
     "plan",
     "instruct",
@@ -120,6 +122,7 @@ const VERBS: [&str; 13] = [
     "published",
     "audit",
     "run",
+    "shows",
 ];
 
 /// A bureau in a folder of its own.
@@ -161,7 +164,20 @@ impl<'a> Bureau<'a> {
         if let Ok(more) = std::fs::read_to_string(self.case.folder.join("append.toml")) {
             let _ = write!(text, "\n{more}");
         }
-        std::fs::write(&path, text).map_err(|error| error.to_string())
+        std::fs::write(&path, text).map_err(|error| error.to_string())?;
+        self.replace_policies()
+    }
+
+    /// The policies of a case stand in the place of those that came with `init`.
+    fn replace_policies(&self) -> Result<(), String> {
+        let Ok(entries) = std::fs::read_dir(self.case.folder.join("policy")) else { return Ok(()) };
+        let folder = self.home().join("policy");
+        let shipped = folder.join("chongqing-2018-82.toml");
+        std::fs::remove_file(&shipped).map_err(|error| format!("{}: {error}", shipped.display()))?;
+        for entry in entries.flatten() {
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn daikou(&self, today: &str, actor: Option<&str>, args: &[&str]) -> Result<Output, String> {
@@ -207,17 +223,59 @@ impl<'a> Bureau<'a> {
                 Err(_) if step.exit == Some(Exit::Any) => return Ok(()),
                 args => args?,
             },
-            "run" => step.words.clone(),
-            "published" => return self.published(step),
+            "run" => self.of_case(step),
             "expect" => {
                 let what: Vec<&str> = step.words.iter().map(String::as_str).collect();
                 return self.compare(&what, &csv_text(step), &step.date);
             }
+            "shows" => return self.shows(step),
+            "published" if step.rows.is_empty() => return self.published(step),
+            "published" => return self.published_table(step),
             verb => return Err(format!("there is no step `{verb}`")),
         };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let output = self.daikou(&step.date, step.actor.as_deref(), &args)?;
         judge(step, &output)
+    }
+
+    /// The words of a step; `CASE/` is the folder of the case.
+    fn of_case(&self, step: &Step) -> Vec<String> {
+        let folder = format!("{}/", self.case.folder.display());
+        step.words.iter().map(|word| word.replace("CASE/", &folder)).collect()
+    }
+
+    /// A command's CSV against the rows below the step.
+    fn shows(&self, step: &Step) -> Result<(), String> {
+        let words = self.of_case(step);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = self.daikou(&step.date, step.actor.as_deref(), &words)?;
+        if !step.exit().accepts(output.status.code()) {
+            return Err(format!("expected {:?}, found {}", step.exit(), said(&output)));
+        }
+        let found = Table::read(&String::from_utf8_lossy(&output.stdout))?;
+        tables::difference(&Table::read(&csv_text(step))?, &found)?.map_or(Ok(()), Err)
+    }
+
+    /// `published FOLDER PART…`: a file below `drops/FOLDER` has every PART in its name; `none` first: no file has.
+    fn published(&self, step: &Step) -> Result<(), String> {
+        let (folder, mut parts) = (self.home().join("drops").join(step.word(0)?), &step.words[1..]);
+        let is_wanted = parts.first().is_none_or(|word| word != "none");
+        if !is_wanted {
+            parts = &parts[1..];
+        }
+        let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let names: Vec<String> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let found = names.iter().find(|name| parts.iter().all(|part| name.contains(part.as_str())));
+        let Some(name) = found else {
+            return if is_wanted { Err(format!("no such file among {names:?}")) } else { Ok(()) };
+        };
+        if !is_wanted {
+            return Err(format!("found {name}"));
+        }
+        let Some(text) = &step.says else { return Ok(()) };
+        let written = std::fs::read_to_string(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        if written.contains(text.as_str()) { Ok(()) } else { Err(format!("{name} does not say {text:?}:\n{written}")) }
     }
 
     fn ingest(&self, step: &Step) -> Result<Vec<String>, String> {
@@ -235,7 +293,7 @@ impl<'a> Bureau<'a> {
             "list" => {
                 let name = step.word(1)?;
                 let file = self.export("files", &step.date)?.last("file", &[("name", name)])?;
-                file.ok_or_else(|| format!("no file {name} came in"))
+                file.map(|file| format!("list {file}")).ok_or_else(|| format!("no file {name} came in"))
             }
             "exception" => self.exception(step, step.word(1)?, step.word(2)?),
             "the" => self.waiting(step, step.word(1)?),
@@ -296,7 +354,7 @@ impl<'a> Bureau<'a> {
     }
 
     /// What lies in a folder under a name: its columns that the rows below name, as a table.
-    fn published(&self, step: &Step) -> Result<(), String> {
+    fn published_table(&self, step: &Step) -> Result<(), String> {
         let path = self.home().join("drops").join(step.word(0)?);
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let found = Table::read(text.trim_start_matches('\u{feff}'))?;

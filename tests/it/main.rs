@@ -1,17 +1,22 @@
 //! One integration binary: each module is one kind of proof.
 
+mod attacks;
 mod audit;
 mod bank_files;
 #[cfg(feature = "bank-sim")]
 mod bank_sim;
 mod bureau;
 mod check;
+mod corruption;
+mod crash;
 mod defects;
 #[cfg(feature = "bank-sim")]
 mod delivery;
 mod demo;
+mod disk;
 mod docs;
 mod drops;
+mod evidence;
 mod exchange;
 mod feed;
 mod flow;
@@ -19,8 +24,12 @@ mod layouts;
 mod lifecycles;
 #[cfg(feature = "bank-sim")]
 mod lines;
+mod papers;
 mod running;
+mod silence;
 mod sshd;
 mod tidy;
 mod upload;
+// Fen stand as yuan and fen: 2_000_00.
+#[allow(clippy::inconsistent_digit_grouping)]
 mod years;

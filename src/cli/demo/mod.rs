@@ -8,6 +8,7 @@ pub mod server;
 pub mod year;
 
 use crate::cli::{CliError, Context, Exit, Ran, init};
+use crate::telemetry::{LogFormat, log_to_stderr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,10 +24,14 @@ pub struct DemoArgs {
     /// A missing or empty folder that stays: every command works on it (default: a temporary one)
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Shows the log of the year on stderr: a level, or target=level pairs with commas
+    #[arg(long, value_name = "LEVEL", default_value = "off")]
+    log_level: String,
 }
 
 /// Runs `demo`.
 pub fn run(args: &DemoArgs, context: &Context) -> Ran {
+    log_to_stderr(LogFormat::Text, &args.log_level).map_err(|error| CliError::Usage(error.to_string()))?;
     let temporary = tempfile::tempdir().map_err(|error| CliError::Io("temporary folder".to_owned(), error))?;
     let dir = args.dir.clone().unwrap_or_else(|| temporary.path().join("demo"));
     set_up(&dir)?;

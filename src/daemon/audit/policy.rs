@@ -1,7 +1,7 @@
 //! I12: deemed and ex-post amounts follow from lists, roster, policy and date.
 
 use crate::daemon::audit::{Found, exists};
-use crate::domain::calendar::{Date, FeeYear, from_yyyymmdd};
+use crate::domain::calendar::{Date, FeeYear, from_yyyymmdd, yyyymmdd};
 use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
 use crate::domain::participant::{Category, DistrictCode, Payer};
@@ -114,7 +114,7 @@ fn judge(conn: &Connection, policies: &Policies, standing: &Standing) -> Found {
     if let Some(fault) = contradicts(policy, year, standing, &subsidy) {
         return Ok(Some(fault));
     }
-    if !was_recognised(conn, standing, &subsidy)? {
+    if !was_recognised(conn, standing, &subsidy, standing.since)? {
         return Ok(Some(format!("no list had the person as {} by then", subsidy.category.word())));
     }
     again(conn, policy, year, standing, &subsidy)
@@ -143,8 +143,8 @@ fn contradicts(policy: &Policy, year: &YearTerms, standing: &Standing, subsidy: 
         .then(|| format!("expected receivable/{}/{}, found another account", owed_by.0.word(), owed_by.1))
 }
 
-/// R4: a list of the right year had the person, accepted by the day from which the subsidy holds.
-fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy) -> crate::store::Result<bool> {
+/// R4: a list of the right year had the person, accepted by that day.
+fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy, by: i64) -> crate::store::Result<bool> {
     exists(
         conn,
         "SELECT 1 FROM recognition_change WHERE participant = ?1 AND year = ?2 AND payer = ?3 AND district = ?4
@@ -155,16 +155,20 @@ fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy) -> 
             subsidy.payer as i64,
             subsidy.district.as_str(),
             subsidy.category as i64,
-            standing.since,
+            by,
         ),
     )
 }
 
-/// The plan once more, by the rules, where nothing that they ask has changed since.
+/// The plan once more, by the rules, where nothing that they ask has changed since. Who was on that list on the day
+/// that is judged had that subsidy then (R14), whatever lists said before the payment was told.
 fn again(conn: &Connection, policy: &Policy, year: &YearTerms, standing: &Standing, subsidy: &Subsidy) -> Found {
     let moved = "SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day > ?2
                  UNION ALL SELECT 1 FROM participant p JOIN file f ON f.id = p.file WHERE p.id = ?1 AND f.arrived > ?2";
-    if exists(conn, moved, (standing.participant, standing.since))? {
+    let on_that_day = standing.judged_on.map_or(standing.since, yyyymmdd).min(standing.since);
+    let was_then = was_recognised(conn, standing, subsidy, on_that_day)?;
+    let since = if was_then { on_that_day } else { standing.since };
+    if exists(conn, moved, (standing.participant, since))? {
         return Ok(None);
     }
     let person = book::person(conn, IdNumber::from_key(standing.participant), standing.fee_year)?;

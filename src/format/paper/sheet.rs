@@ -70,10 +70,10 @@ impl Looks {
             text: framed().set_align(FormatAlign::Left).set_text_wrap(),
             centred: framed().set_align(FormatAlign::Center),
             amount: framed().set_align(FormatAlign::Right).set_num_format("#,##0.00"),
-            count: framed().set_align(FormatAlign::Right).set_num_format("0"),
+            count: framed().set_align(FormatAlign::Right).set_indent(1).set_num_format("0"),
             sum_text: sum().set_align(FormatAlign::Left),
             sum_amount: sum().set_align(FormatAlign::Right).set_num_format("#,##0.00"),
-            sum_count: sum().set_align(FormatAlign::Right).set_num_format("0"),
+            sum_count: sum().set_align(FormatAlign::Right).set_indent(1).set_num_format("0"),
         }
     }
 }

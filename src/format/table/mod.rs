@@ -6,6 +6,7 @@
 mod columns;
 mod csv;
 mod fault;
+mod household;
 mod xlsx;
 
 pub use columns::{Column, TableKind};
@@ -147,6 +148,8 @@ struct Builder<'k> {
     kinds: &'k [TableKind],
     /// Places in the file of the known columns, once the heading was found.
     sources: Vec<usize>,
+    /// The row that it was found in.
+    heading_row: u32,
     table: Option<Table>,
     /// The row that looks most like a heading, for the message when none is one.
     nearest: Option<(u32, Vec<Column>)>,
@@ -155,7 +158,7 @@ struct Builder<'k> {
 
 impl<'k> Builder<'k> {
     fn new(kinds: &'k [TableKind]) -> Builder<'k> {
-        Builder { kinds, sources: Vec::new(), table: None, nearest: None, rows_before: 0 }
+        Builder { kinds, sources: Vec::new(), heading_row: 0, table: None, nearest: None, rows_before: 0 }
     }
 
     fn row(&mut self, number: u32, cells: &Cells) -> Result<(), TableFault> {
@@ -180,7 +183,9 @@ impl<'k> Builder<'k> {
         let found: Vec<(usize, Column)> =
             cells.iter().enumerate().filter_map(|(place, cell)| Some((place, Column::parse(cell)?))).collect();
         let columns: Vec<Column> = found.iter().map(|(_, column)| *column).collect();
-        match TableKind::detect(&columns, self.kinds) {
+        let kind = TableKind::detect(&columns, self.kinds);
+        household::vet(number, kind, cells)?;
+        match kind {
             Some(kind) => self.table = Some(self.heading(number, kind, &found, cells)?),
             None if self.nearest.as_ref().is_none_or(|(_, best)| best.len() < columns.len()) => {
                 self.nearest = Some((number, columns));
@@ -212,12 +217,15 @@ impl<'k> Builder<'k> {
                 continue;
             };
             if places[column as usize].is_some() {
-                return Err(twice(column).at_row(number));
+                let is_person = matches!(column, Column::IdNumber | Column::Name);
+                let fault = if is_person { household::fault("two") } else { twice(column) };
+                return Err(fault.at_row(number));
             }
             places[column as usize] = Some(columns.len() as u8);
             columns.push(column);
             self.sources.push(place);
         }
+        self.heading_row = number;
         let (numbers, ends, text) = (Vec::new(), Vec::new(), String::new());
         Ok(Table { kind, columns, notices, places, numbers, ends, text })
     }

@@ -1,7 +1,7 @@
 //! XLSX: the first visible sheet that has a heading, cell by cell. What a workbook unpacks to is counted before it is
 //! trusted: a thousand bytes can claim gigabytes.
 
-use super::{Builder, Cells, Notice, Table, TableFault, TableKind, too_large};
+use super::{Builder, Cells, Notice, Table, TableFault, TableKind, household, too_large};
 use calamine::{DataRef, ExcelDateTime, Reader, Sheet, SheetVisible, Xlsx};
 use std::fmt::Display;
 use std::io::{Cursor, Read, copy, sink};
@@ -83,7 +83,23 @@ fn sheet(workbook: &mut Workbook<'_>, name: &str, kinds: &[TableKind]) -> Result
         cells.push(&text);
     }
     builder.row(row.saturating_add(1), &cells)?;
-    builder.finish()
+    drop(reader);
+    let (heading, sources) = (builder.heading_row, builder.sources.clone());
+    let table = builder.finish()?;
+    vet_merges(workbook, name, heading, &sources)?;
+    Ok(table)
+}
+
+/// Refuses cells below the heading that are merged over rows: all but the first look empty. Titles may be merged.
+fn vet_merges(workbook: &mut Workbook<'_>, name: &str, heading: u32, sources: &[usize]) -> Result<(), TableFault> {
+    for region in workbook.merge_cells_by_sheet_name(name).map_err(broken)? {
+        let (first, last) = (region.start.0.saturating_add(1), region.end.0.saturating_add(1));
+        let columns = region.start.1 as usize..=region.end.1 as usize;
+        if last > first && first > heading && sources.iter().any(|place| columns.contains(place)) {
+            return Err(household::merged(first, last).at_row(first));
+        }
+    }
+    Ok(())
 }
 
 /// A cell as text. A number of 16 digits or more is written with its exponent: Excel kept 15 of them and made up the

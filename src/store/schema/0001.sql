@@ -80,11 +80,14 @@ CREATE TABLE recognition_change (           -- identity history: never changed, 
     payer       INTEGER NOT NULL,
     district    TEXT    NOT NULL,
     category    INTEGER NOT NULL,
-    added       INTEGER NOT NULL,           -- 1 added, 0 dropped
+    name        TEXT    NOT NULL,           -- as the list wrote it
+    added       INTEGER NOT NULL,           -- 1 added, or named otherwise; 0 dropped
     on_day      INTEGER NOT NULL,
     file        INTEGER NOT NULL,
     PRIMARY KEY (participant, seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX recognition_change_file ON recognition_change (file);
 
 CREATE TABLE plan (                         -- a waiting plan whose instruction is settled is received: see plan_now
     participant INTEGER NOT NULL,
@@ -381,6 +384,29 @@ CREATE TABLE outbox (                       -- decided, not yet done: receipts
     name   TEXT    NOT NULL,
     bytes  BLOB    NOT NULL
 ) STRICT;
+
+CREATE TABLE comparison (                   -- R19: what the next comparison is held against
+    id      INTEGER PRIMARY KEY,
+    year    INTEGER NOT NULL,               -- recognition year
+    month   INTEGER NOT NULL,
+    made_on INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE comparison_row (               -- one difference about one person
+    comparison  INTEGER NOT NULL,
+    district    TEXT    NOT NULL,           -- that recognised
+    class       INTEGER NOT NULL,
+    participant INTEGER NOT NULL,
+    PRIMARY KEY (comparison, district, class, participant)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE comparison_count (             -- how many stood where
+    comparison INTEGER NOT NULL,
+    district   TEXT    NOT NULL,
+    what       TEXT    NOT NULL,            -- enrolled, normal, a payer's word
+    people     INTEGER NOT NULL,
+    PRIMARY KEY (comparison, district, what)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE delivery (                     -- how far each file of a batch may have come: recorded before the act
     batch    INTEGER NOT NULL,

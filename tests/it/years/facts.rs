@@ -154,8 +154,9 @@ pub(crate) struct Decision {
     pub(crate) id: String,
     pub(crate) fee_year: i32,
     pub(crate) class: String,
-    /// What it holds: tells exceptions of one class apart.
+    /// What it holds and the instruction that it is about, if any: tells exceptions of one class apart.
     pub(crate) amount: Fen,
+    pub(crate) instruction: String,
     /// `settled`, `failed`, `refund`, `reverse`.
     pub(crate) verdict: &'static str,
     pub(crate) booked_on: Option<Day>,

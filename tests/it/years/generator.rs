@@ -198,7 +198,7 @@ impl World {
     pub(crate) fn changed_lists(&mut self, year: i32, step: usize, today: Day) -> Vec<List> {
         let scopes = self.scopes(year);
         let mut lists = Vec::new();
-        for (number, scope) in scopes.iter().enumerate().filter(|(number, _)| (number + step) % 3 == 0) {
+        for (number, scope) in scopes.iter().enumerate().filter(|(number, _)| (number + step).is_multiple_of(3)) {
             let dice =
                 |about: &str, row: usize, sides: u64| self.dice.throw(about, row * 10_000 + number * 100 + step, sides);
             // Now and then a department sends a list of half its people.
@@ -263,7 +263,7 @@ impl World {
     /// already, for people nobody knows; with rows of earlier tables repeated.
     pub(crate) fn payments(&mut self, fee_year: i32, step: usize, today: Day, model: &Model) -> Vec<Payment> {
         let mut rows: Vec<Payment> = self.paid.iter().rev().take(5).cloned().collect();
-        if let Some(row) = rows.first_mut().filter(|_| step % 4 == 0) {
+        if let Some(row) = rows.first_mut().filter(|_| step.is_multiple_of(4)) {
             row.amount += 100; // the same reference with other content
         }
         for place in 0..self.enrolled {

@@ -192,6 +192,8 @@ pub(crate) struct Model {
     pub(crate) entries: Vec<Entry>,
     /// Oldest first: one that was withdrawn may be followed by another.
     pub(crate) ex_post: Vec<(Key, ExPost)>,
+    /// Who has one that was not withdrawn.
+    standing_ex_post: BTreeSet<Key>,
     claims: Vec<settle::Claim>,
     pub(crate) settlements: BTreeMap<(i32, settle::Debtor), settle::Settlement>,
     /// Zero-payment batches that wait: fee year → who, by which terms.
@@ -277,7 +279,7 @@ impl Model {
     }
 
     fn is_ex_post(&self, key: &Key) -> bool {
-        self.ex_post.iter().any(|(of, subsidy)| of == key && subsidy.state != "withdrawn")
+        self.standing_ex_post.contains(key)
     }
 
     /// Section 6, R14, R18: what keeps anything new from being asked. Where nothing is asked, only money does.

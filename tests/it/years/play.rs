@@ -529,6 +529,7 @@ impl Player {
                 fee_year,
                 class,
                 amount,
+                instruction: matter["instruction"].clone(),
                 verdict,
                 booked_on: self.booked_on(matter, verdict, amount, today),
             };

@@ -359,9 +359,7 @@ impl Model {
     pub(super) fn decide(&mut self, decision: &Decision, today: Day) {
         let key = (decision.id.clone(), decision.fee_year);
         self.tell(&key.0, today, format!("decided: {decision:?}"));
-        let is_it = |matter: &Matter| matter.class == decision.class && matter.amount == decision.amount;
-        let found = self.open_of(&key).into_iter().rev().find(|place| is_it(&self.matters[*place]));
-        let Some(place) = found else {
+        let Some(place) = self.find(decision) else {
             return self.faults.push(format!("{today}: the rules know of no such exception: {decision:?}"));
         };
         let matter = self.matters[place].clone();
@@ -399,11 +397,21 @@ impl Model {
         self.resolve_again(&key, today);
     }
 
+    /// The open exception that a decision is about.
+    fn find(&self, decision: &Decision) -> Option<usize> {
+        let key = (decision.id.clone(), decision.fee_year);
+        let number = |place: usize| self.plans[&key].instructions[place].number.as_str();
+        self.open_of(&key).into_iter().find(|place| {
+            let matter = &self.matters[*place];
+            let same = matter.class == decision.class && matter.amount == decision.amount;
+            same && matter.instruction.map_or("", number) == decision.instruction
+        })
+    }
+
     /// Why a decision is not possible by the rules.
     pub(crate) fn may_not(&self, decision: &Decision, today: Day) -> Option<&'static str> {
         let key = (decision.id.clone(), decision.fee_year);
-        let is_it = |matter: &&Matter| matter.class == decision.class && matter.amount == decision.amount;
-        let matter = self.open_of(&key).into_iter().rev().map(|place| &self.matters[place]).find(is_it)?;
+        let matter = &self.matters[self.find(decision)?];
         let plan = self.plans.get(&key);
         let instruction = plan.zip(matter.instruction).map(|(plan, place)| &plan.instructions[place]);
         let awaited = instruction.filter(|asked| [State::Sent, State::Unknown].contains(&asked.state));
@@ -533,6 +541,7 @@ impl Model {
         if let Some((_, subsidy)) = self.ex_post.iter_mut().find(owed) {
             subsidy.state = "withdrawn";
             let claim = subsidy.claim;
+            self.standing_ex_post.remove(key);
             self.take_back(claim);
         }
     }

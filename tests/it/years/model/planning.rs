@@ -174,6 +174,7 @@ impl Model {
         let list = self.lists.get(&(subsidy.payer, subsidy.district.clone(), key.1 - 1));
         let accepted = list.and_then(|list| list.rows.get(&(key.0.clone(), subsidy.category))).map(|(_, day)| *day);
         let claim = self.claim(key, &subsidy, "ex-post", accepted.map_or(booked_on, |day| booked_on.max(day)));
+        self.standing_ex_post.insert(key.clone());
         self.ex_post.push((key.clone(), ExPost { subsidy, paid, claim, state: "due" }));
     }
 

@@ -1,0 +1,185 @@
+//! What did not happen: the alarms that follow from store, calendar and business date alone. The daemon raises and clears
+//! them after each round, `status` works them out again: it shows them with no daemon alive.
+
+use crate::daemon::bureau::{Bureau, Step};
+use crate::daemon::instructing::waiting_districts;
+use crate::daemon::schedule::WindowState;
+use crate::daemon::settling::{Overdue, overdue};
+use crate::domain::calendar::{Date, PastTheData, WorkingDays, days_before, next_day};
+use crate::domain::instruction::BatchState;
+use crate::store::batches;
+use crate::store::figures::{self, Unanswered};
+use crate::store::gaps::{self, Gap};
+use crate::transport::free_bytes;
+
+/// One thing that a person must look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Its class, one of `alarms::CLASSES`.
+    pub class: &'static str,
+    /// A batch, a district, a step.
+    pub subject: String,
+    /// What is expected and what is found, for operators.
+    pub words: String,
+}
+
+/// Classes that are judged here: one that is not found is over.
+pub const JUDGED: [&str; 8] = [
+    "answer-late",
+    "delivery-in-doubt",
+    "zero-payment",
+    "list-missing",
+    "window-missed",
+    "sequence-gap",
+    "settlement-late",
+    "transfer-late",
+];
+
+/// All that follows cheaply.
+pub fn judge(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
+    let mut found = unanswered(bureau, today)?;
+    found.extend(zero_payments(bureau, today)?);
+    found.extend(lists(bureau, today)?);
+    found.extend(windows(bureau)?);
+    found.extend(settlements(bureau, today)?);
+    found.extend(gaps::gaps(bureau.store.connection())?.iter().map(|gap| gap_words(bureau, gap)));
+    Ok(found)
+}
+
+/// Instructions that are open for too long: a read of every state, asked where the store or the date moved.
+pub fn ageing(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
+    let allowed = bureau.config.ageing_workdays;
+    let until = days_before(today, i64::from(allowed));
+    let mut found = Vec::new();
+    for (batch, debit_on, count) in gaps::open_since(bureau.store.connection(), until)? {
+        let waited = workdays_since(&bureau.config.working_days, debit_on, today).unwrap_or(0);
+        if waited > i64::from(allowed) {
+            let words = format!(
+                "{count} instructions, debited on {debit_on}, are open for {waited} working days, expected at most {allowed}: \
+                 ask the bank, then `daikou resolve`; nothing of them is deducted again meanwhile"
+            );
+            found.push(Silence { class: "ageing", subject: batch.to_string(), words });
+        }
+    }
+    Ok(found)
+}
+
+/// Less room than is needed to finish what was begun.
+pub fn disk(bureau: &Bureau) -> Step<Option<Silence>> {
+    let free = free_bytes(&bureau.config.state)? >> 20;
+    let least = bureau.config.least_free_mb;
+    let words = format!("expected at least {least} MiB free, found {free}: intake pauses until there is room again");
+    Ok((free < least).then(|| Silence { class: "disk-low", subject: "state".to_owned(), words }))
+}
+
+/// Working days since the oldest batch without an answer was sent, for the figure.
+pub fn oldest_unanswered(bureau: &Bureau, today: Date) -> Step<i64> {
+    let days = &bureau.config.working_days;
+    let unanswered = figures::unanswered(bureau.store.connection())?;
+    Ok(unanswered.iter().map(|batch| waited(days, batch, today)).max().unwrap_or(0))
+}
+
+fn unanswered(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
+    let mut found = Vec::new();
+    for batch in &figures::unanswered(bureau.store.connection())? {
+        let waited = waited(&bureau.config.working_days, batch, today);
+        let subject = batch.batch.to_string();
+        let bank = bureau.config.banks.iter().find(|bank| bank.number.0 == batch.batch.bank());
+        if let Some(bank) = bank.filter(|bank| waited > i64::from(bank.reply_workdays)) {
+            let words = format!(
+                "sent {waited} working days ago, expected an answer within {}: ask the bank",
+                bank.reply_workdays
+            );
+            found.push(Silence { class: "answer-late", subject: subject.clone(), words });
+        }
+        if batch.state == BatchState::SentUnconfirmed {
+            let words = "nothing shows that the bank has it: ask the bank".to_owned();
+            found.push(Silence { class: "delivery-in-doubt", subject, words });
+        }
+    }
+    Ok(found)
+}
+
+/// R9: a batch that is not approved by the end of August or of the year misses its settlement, or its year.
+fn zero_payments(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
+    let is_late = (today.month() == 8 && today.day() >= 15) || today.month() == 12;
+    let drafted = batches::in_states(bureau.store.connection(), &[BatchState::Drafted])?;
+    let waiting = drafted.iter().filter(|batch| is_late && batch.bank.is_none());
+    let words = "waits for approval, and its time is running out";
+    let silence = |subject: String| Silence { class: "zero-payment", subject, words: words.to_owned() };
+    Ok(waiting.map(|batch| silence(batch.number.to_string())).collect())
+}
+
+/// R8, R8a: after the due date a missing list is an alarm, not a release.
+fn lists(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
+    let words = "an expected list has not come: nothing is deducted (R8a)";
+    let silence = |subject: String| Silence { class: "list-missing", subject, words: words.to_owned() };
+    let mut found = Vec::new();
+    // The lists of this year's deductions, and, once theirs are due, those of the next.
+    for fee_year in [today.year(), today.year() + 1] {
+        if let Some((_, year)) = bureau.config.policies.of(fee_year)
+            && today > year.lists_due
+            && today <= year.last_debit
+        {
+            found.extend(waiting_districts(bureau, year.fee_year)?.iter().map(ToString::to_string).map(silence));
+        }
+    }
+    Ok(found)
+}
+
+/// R15, R16: a settlement that is not with its payer when it was due, a payer that still owes when it was to have paid.
+fn settlements(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
+    let silence = |late: Overdue| {
+        let class = if late.is_transfer { "transfer-late" } else { "settlement-late" };
+        Silence { class, subject: late.subject, words: late.words }
+    };
+    Ok(overdue(bureau, today)?.into_iter().map(silence).collect())
+}
+
+/// The newest window of a step was missed: over once the step's next window is done.
+fn windows(bureau: &Bureau) -> Step<Vec<Silence>> {
+    let missed = |row: &crate::store::windows::StoredWindow| row.state == WindowState::Missed.word();
+    let silence = |row: crate::store::windows::StoredWindow| Silence {
+        class: "window-missed",
+        words: format!("the window of {} {} passed while no daemon ran, or its work failed all day", row.day, row.at),
+        subject: row.step,
+    };
+    Ok(bureau.store.windows()?.into_iter().filter(missed).map(silence).collect())
+}
+
+fn gap_words(bureau: &Bureau, gap: &Gap) -> Silence {
+    let (subject, words) = match gap {
+        Gap::Given(drafted_on, number, there, highest) => {
+            let bank = bureau.config.banks.iter().find(|bank| i64::from(bank.number.0) == *number);
+            let bank = bank.map_or_else(|| number.to_string(), |bank| bank.key.clone());
+            let words =
+                format!("expected batches 1 to {highest}, found {there} of them: `daikou audit`, call for help");
+            (format!("{bank} {drafted_on}"), words)
+        }
+        Gap::PassedOver { batch, answered } => {
+            let words =
+                format!("batch {answered} was sent later and is answered, this one is not: ask the bank for it");
+            (batch.to_string(), words)
+        }
+        Gap::Part(batch, there, highest) => {
+            let words =
+                format!("expected parts 1 to {highest} of its answer, found {there}: ask the bank for the others");
+            (batch.to_string(), words)
+        }
+    };
+    Silence { class: "sequence-gap", subject, words }
+}
+
+/// Where the calendar ends nothing is known to be late; another alarm says that it ends.
+fn waited(days: &WorkingDays, batch: &Unanswered, today: Date) -> i64 {
+    batch.sent_on.and_then(|sent_on| workdays_since(days, sent_on, today).ok()).unwrap_or(0)
+}
+
+fn workdays_since(days: &WorkingDays, since: Date, today: Date) -> Result<i64, PastTheData> {
+    let (mut day, mut count) = (since, 0);
+    while day < today {
+        day = next_day(day);
+        count += i64::from(days.is_working_day(day)?);
+    }
+    Ok(count)
+}

@@ -1,0 +1,129 @@
+//! Places where a proof ends the process, and faults that a proof must find: only with the feature `failpoints`.
+//!
+//! Without the feature both macros are nothing. With it `DAIKOU_FAILPOINT=name[:nth]` ends the process at the n-th time
+//! that the named place is reached, as a power cut would: nothing is unwound, flushed or closed. `DAIKOU_MUTANT=name`
+//! puts in one of four faults that crash proofs are there to find; a proof that does not see them proves nothing.
+
+/// The way of a file in: from its arrival to its receipt.
+pub const WAY_IN: [(&str, &str); 23] = [
+    ("arrive.opened", "the source is open, nothing is copied"),
+    ("arrive.copied", "all bytes are copied, none need be on disk"),
+    ("arrive.synced", "the copy is on disk, without its name"),
+    ("arrive.landed", "the copy has its name in the spool"),
+    ("take.decided", "everything is decided, nothing is written"),
+    ("ingest.before-commit", "everything is written, nothing is committed"),
+    ("ingest.after-commit", "committed: file, postings, answers, receipt in the outbox"),
+    ("keep.begun", "before the copy goes to the archive"),
+    ("keep.read-only", "the copy is read-only, and still in the spool"),
+    ("keep.renamed", "the copy is in the archive, the folder not on disk"),
+    ("keep.done", "the copy is in the archive"),
+    ("receipt.begun", "before a receipt is published"),
+    ("receipt.written", "a receipt is on disk under its hidden name"),
+    ("receipt.renamed", "a receipt has its name, the folder is not on disk"),
+    ("receipt.published", "a receipt is there, and still in the outbox"),
+    ("receipt.noted", "a receipt is there, and out of the outbox"),
+    ("receipt.all", "every receipt is published"),
+    ("control.begun", "before the copy of a control file goes to the archive"),
+    ("control.kept", "the copy of a control file is in the archive"),
+    ("source.begun", "before the source is removed"),
+    ("source.looked", "the source is what was booked"),
+    ("source.unlinked", "the source is removed, the folder not on disk"),
+    ("source.removed", "one source is removed; of a pair the other is there"),
+];
+
+/// The way of an instruction file out: from the plan to `sent`.
+pub const WAY_OUT: [(&str, &str); 21] = [
+    ("plan.before-commit", "the plans are written, not committed"),
+    ("plan.after-commit", "the plans are committed"),
+    ("draft.rendered", "the file is in the spool, no batch names it"),
+    ("draft.archived", "the file is in the archive, no batch names it"),
+    ("draft.before-commit", "batch and instructions are written, not committed"),
+    ("draft.after-commit", "a batch is committed, those of other banks are not begun"),
+    ("release.before-commit", "a yes is written, not committed"),
+    ("release.after-commit", "a yes is committed"),
+    ("writing.before-commit", "`writing` is recorded, not committed"),
+    ("writing.after-commit", "`writing` is committed, nothing is at the bank"),
+    ("put.created", "the temporary file is there, empty"),
+    ("put.done", "the temporary file is whole and on disk"),
+    ("naming.before-commit", "`naming` is recorded, not committed"),
+    ("naming.after-commit", "`naming` is committed, the file has its temporary name"),
+    ("name.given", "the file has its final name, the folder is not on disk"),
+    ("name.done", "the file has its final name"),
+    ("delivered.before-commit", "the evidence of a data file is recorded, not committed"),
+    ("delivered.after-commit", "the evidence of a data file is committed, its control file is not begun"),
+    ("sent.before-commit", "the evidence is recorded, not committed"),
+    ("sent.after-commit", "`sent` is committed"),
+    ("send.done", "the batch is reported"),
+];
+
+/// Faults that are put in.
+pub const MUTANTS: [(&str, &str); 4] = [
+    ("file-row-apart", "the row of the file is written in a second transaction"),
+    ("source-removed-early", "the source is removed before the commit"),
+    ("key-from-line", "a posting is known by the file and the line where it was read"),
+    ("second-send", "a file that may have been delivered is delivered again"),
+];
+
+/// A place where a proof may end the process: `failpoint!("place")`, or `failpoint!(action, "place")` for `action.place`.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! failpoint {
+    ($($place:expr),+) => {};
+}
+
+/// Whether a proof has put in this fault.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! mutant {
+    ($name:literal) => {
+        false
+    };
+}
+
+#[cfg(feature = "failpoints")]
+macro_rules! failpoint {
+    ($place:expr) => {
+        $crate::failpoint::armed::reach($place)
+    };
+    ($action:expr, $place:expr) => {
+        $crate::failpoint::armed::reach(&format!("{}.{}", $action, $place))
+    };
+}
+
+#[cfg(feature = "failpoints")]
+macro_rules! mutant {
+    ($name:literal) => {
+        $crate::failpoint::armed::is_mutant($name)
+    };
+}
+
+#[cfg(feature = "failpoints")]
+pub(crate) mod armed {
+    use rustix::process::{Signal, getpid, kill_process};
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// The place, and how many times it is passed before.
+    static WANTED: LazyLock<Option<(String, AtomicU64)>> = LazyLock::new(|| {
+        let wanted = std::env::var("DAIKOU_FAILPOINT").ok()?;
+        let (place, nth) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+        let nth: u64 = nth.parse().unwrap_or_else(|_| panic!("DAIKOU_FAILPOINT={wanted}: name[:nth]"));
+        Some((place.to_owned(), AtomicU64::new(nth - 1)))
+    });
+
+    static MUTANT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("DAIKOU_MUTANT").ok());
+
+    pub(crate) fn reach(place: &str) {
+        let Some((wanted, passed)) = &*WANTED else { return };
+        let is_wanted = wanted == place;
+        if !is_wanted || passed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return;
+        }
+        kill_process(getpid(), Signal::KILL).expect("a process may end itself");
+        loop {
+            std::thread::park();
+        }
+    }
+
+    pub(crate) fn is_mutant(name: &str) -> bool {
+        MUTANT.as_deref() == Some(name)
+    }
+}

@@ -187,7 +187,7 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
             let next = next.map(|(next, beside)| (&mut beside.store, &rows[next.clone()]));
             let (applied, read) = write_and_read_on(write, next, |(store, rows)| read_book(store, &sound, rows, today));
             if applied? == Applied::New {
-                ahead = read.transpose()?.and_then(|book| book.after(changes.book_version));
+                ahead = read.transpose()?.and_then(|book| book.after(&changes));
                 break;
             }
         }

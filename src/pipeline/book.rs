@@ -159,11 +159,15 @@ pub struct BatchBook {
 }
 
 impl BatchBook {
-    /// This book beside which another stretch of the same batch, decided on version `before`, was written. It holds where
-    /// nothing else was written since it was read: stretches share no instruction, and a batch no participant (R12).
-    pub fn after(self, before: u64) -> Option<BatchBook> {
-        let is_newest = self.version == before || self.version == before + 1;
-        is_newest.then_some(BatchBook { version: before + 1, ..self })
+    /// This book, read while another stretch of the same batch was written: what that stretch was decided on, and what
+    /// it led to, is `written`. It holds where nothing else was written since it was read, and where that stretch moved
+    /// no other batch: stretches share neither an instruction nor a participant (R12), but a batch that is withdrawn frees
+    /// the plans of everybody in it.
+    pub fn after(self, written: &Changeset) -> Option<BatchBook> {
+        let next = written.book_version + 1;
+        let is_newest = self.version == written.book_version || self.version == next;
+        let is_alone = written.batches.iter().all(|(batch, _)| *batch == self.batch.number);
+        (is_newest && is_alone).then_some(BatchBook { version: next, ..self })
     }
 }
 
@@ -394,6 +398,43 @@ impl NewException {
             amount: Money::ZERO,
             posting: None,
             reason: reason.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_book_read_ahead_holds_only_beside_its_own_batch() {
+        let day = Date::constant(2018, 7, 4);
+        let (own, other) = (BatchNumber::new(day, 1, 1), BatchNumber::new(day, 1, 2));
+        let book = |version| BatchBook {
+            version,
+            batch: BatchLine {
+                number: own,
+                bank: Some(BankNumber(1)),
+                fee_year: 2018,
+                debit_on: day,
+                drafted_on: day,
+                count: 0,
+                amount: Money::ZERO,
+                state: BatchState::Sent,
+                sha256: [0; 32],
+                file: String::new(),
+            },
+            lines: Vec::new(),
+            first: 1,
+            close_ups: HashMap::new(),
+            closed: BTreeSet::new(),
+        };
+        let written = |batches| Changeset { book_version: 7, batches, ..Changeset::default() };
+        let accepted = written(vec![(own, BatchEvent::Accepted)]);
+        let withdrew = written(vec![(own, BatchEvent::Accepted), (other, BatchEvent::Withdrawn)]);
+        for (read_at, holds) in [(6, false), (7, true), (8, true), (9, false)] {
+            assert_eq!(book(read_at).after(&accepted).map(|book| book.version), holds.then_some(8), "{read_at}");
+            assert!(book(read_at).after(&withdrew).is_none(), "{read_at}");
         }
     }
 }

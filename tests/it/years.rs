@@ -3,6 +3,9 @@
 //!
 //! `DAIKOU_PEOPLE` and `DAIKOU_SEED` play another world.
 
+// 30_00 is thirty yuan, in fen.
+#![allow(clippy::inconsistent_digit_grouping)]
+
 mod bank;
 mod compare;
 mod facts;
@@ -33,7 +36,7 @@ fn three_years_agree_with_the_rules() {
             eprintln!("{day} {step:?} {:?}", began.elapsed() - at);
         }
         if matches!(step, Step::Audit) || !player.model.faults.is_empty() {
-            let differences = compare::differences(&player, day) + &player.audit(day);
+            let differences = compare::differences(&player, day);
             assert!(differences.is_empty(), "{day}, after {step:?}:\n{differences}");
         }
     }

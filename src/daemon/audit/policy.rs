@@ -163,7 +163,10 @@ fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy, by:
 /// The plan once more, by the rules, where nothing that they ask has changed since. Who was on that list on the day
 /// that is judged had that subsidy then (R14), whatever lists said before the payment was told.
 fn again(conn: &Connection, policy: &Policy, year: &YearTerms, standing: &Standing, subsidy: &Subsidy) -> Found {
+    // Of two lists of one day nobody can tell which was asked.
     let moved = "SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day > ?2
+                 UNION ALL SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day = ?2
+                 GROUP BY participant HAVING count(DISTINCT file) > 1
                  UNION ALL SELECT 1 FROM participant p JOIN file f ON f.id = p.file WHERE p.id = ?1 AND f.arrived > ?2";
     let on_that_day = standing.judged_on.map_or(standing.since, yyyymmdd).min(standing.since);
     let was_then = was_recognised(conn, standing, subsidy, on_that_day)?;

@@ -294,7 +294,8 @@ impl Player {
         for scope in waiting {
             let name = &self.newest_list[&scope].1;
             let file = files.iter().find(|file| file["name"] == *name).unwrap_or_else(|| panic!("no file {name}"));
-            let output = self.daikou(today, &["--as", "checker", "approve", &file["file"]]);
+            let subject = format!("list {}", file["file"]);
+            let output = self.daikou(today, &["--as", "checker", "approve", &subject]);
             assert!(output.status.success(), "{today}: removals of {scope:?}: {}", said(&output));
             self.model.happen(today, &Event::ApproveRemovals(scope.0, scope.1, scope.2));
         }

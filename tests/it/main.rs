@@ -31,5 +31,4 @@ mod sshd;
 mod tidy;
 mod upload;
 // Fen stand as yuan and fen: 2_000_00.
-#[allow(clippy::inconsistent_digit_grouping)]
 mod years;

@@ -78,6 +78,38 @@ macro_rules! mutant {
     };
 }
 
+/// A call that changes what is on the disk: `on_disk!(Remove(path), fs::remove_file(path))`. Without the feature it is
+/// that call alone.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! on_disk {
+    ($call:ident($($of:expr),+), $act:expr) => {{
+        let _ = || ($(&$of),+);
+        $act
+    }};
+}
+
+/// The clock by which files age.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! file_clock {
+    () => {
+        std::time::SystemTime::now()
+    };
+}
+
+#[cfg(feature = "failpoints")]
+macro_rules! on_disk {
+    ($call:ident($($of:expr),+), $act:expr) => {
+        $crate::failpoint::disk::carry_out($crate::failpoint::disk::Call::$call($($of),+), || $act)
+    };
+}
+
+#[cfg(feature = "failpoints")]
+macro_rules! file_clock {
+    () => {
+        $crate::failpoint::disk::now()
+    };
+}
+
 #[cfg(feature = "failpoints")]
 macro_rules! failpoint {
     ($place:expr) => {
@@ -96,6 +128,9 @@ macro_rules! mutant {
 }
 
 #[cfg(feature = "failpoints")]
+pub mod disk;
+
+#[cfg(feature = "failpoints")]
 pub(crate) mod armed {
     use rustix::process::{Signal, getpid, kill_process};
     use std::sync::LazyLock;
@@ -112,6 +147,9 @@ pub(crate) mod armed {
     static MUTANT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("DAIKOU_MUTANT").ok());
 
     pub(crate) fn reach(place: &str) {
+        if super::disk::pass(place) {
+            return;
+        }
         let Some((wanted, passed)) = &*WANTED else { return };
         let is_wanted = wanted == place;
         if !is_wanted || passed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {

@@ -1,7 +1,7 @@
 //! What a person must look at, for as long as it stands: logged once when it begins and once when it ends.
 
 use crate::telemetry::Metrics;
-use crate::transport::{self, write_new};
+use crate::transport::{self, disk, write_new};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -162,7 +162,7 @@ impl Published {
         let whole = path.with_extension("tmp");
         let text = serde_json::to_string(self).expect("texts are plain text");
         write_new(&whole, 0o600, text.as_bytes())?;
-        std::fs::rename(&whole, path).map_err(|source| transport::Error::io(path, "rename", source))
+        disk::rename(&whole, path).map_err(|source| transport::Error::io(path, "rename", source))
     }
 }
 

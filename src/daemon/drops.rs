@@ -8,7 +8,7 @@ use crate::format::layout::{FileKind, Layout};
 use crate::format::table::TableKind;
 use crate::store::files;
 use crate::transport::folder::{Candidate, Folder, Spooled};
-use crate::transport::{Digest, Error, hex, place};
+use crate::transport::{Digest, Error, disk, hex, place};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -226,5 +226,5 @@ fn read(path: &Path) -> Step<Vec<u8>> {
 }
 
 fn discard(copy: &Spooled) -> Step<()> {
-    Ok(std::fs::remove_file(&copy.path).map_err(|source| Error::io(&copy.path, "remove", source))?)
+    Ok(disk::remove(&copy.path).map_err(|source| Error::io(&copy.path, "remove", source))?)
 }

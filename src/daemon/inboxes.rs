@@ -12,7 +12,7 @@ use crate::domain::participant::Payer;
 use crate::store::FileState;
 use crate::telemetry::Metrics;
 use crate::transport::folder::{Candidate, Folder, Kind, Removal};
-use crate::transport::{Error, hex};
+use crate::transport::{Error, disk, hex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -312,7 +312,7 @@ fn is_second_of_pair(found: &Found) -> bool {
 
 /// How long nothing has changed in a file and what belongs to it.
 fn quiet_for(found: &Found) -> Duration {
-    let now = SystemTime::now();
+    let now = disk::now();
     let each = found.candidate.iter().chain(&found.other).map(|candidate| candidate.quiet_for(now));
     each.min().unwrap_or_default()
 }

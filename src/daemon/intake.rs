@@ -15,6 +15,7 @@ use crate::pipeline::difference::Moved;
 use crate::pipeline::emit::Finding;
 use crate::store::{self, Applied, Arrived, FileState, Txn, files};
 use crate::transport::copying::Copying;
+use crate::transport::disk;
 use crate::transport::folder::Spooled;
 use crate::transport::place;
 use std::ffi::OsStr;
@@ -477,7 +478,7 @@ pub fn put_away(bureau: &Bureau, spool: &Path, today: Date) -> Step<()> {
                 let is_quarantined = ended == FileState::Quarantined;
                 place::put_back(&copy, state, if is_quarantined { "quarantine" } else { "archive" }, &archived)?;
             }
-            None if about.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DAY)) => {
+            None if about.modified().is_ok_and(|at| disk::now().duration_since(at).is_ok_and(|age| age > DAY)) => {
                 place::archive(&copy, state, today, OsStr::new("unclaimed"))?;
             }
             None => {}

@@ -12,7 +12,7 @@ use crate::daemon::{Setup, Wake, feeding, intake, ready, settling, silence, stan
 use crate::domain::calendar::Date;
 use crate::store::{anchor, chain};
 use crate::telemetry::Metrics;
-use crate::transport::Lock;
+use crate::transport::{Lock, disk};
 use crate::transport::folder::sweep_parts;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl Rounds {
     /// that were begun lie in their inboxes still, and the look that follows goes on with them.
     fn start(&mut self) -> Step<()> {
         let spool = self.bureau.config.state.join("spool");
-        sweep_parts(&spool, SystemTime::now())?;
+        sweep_parts(&spool, disk::now())?;
         intake::put_away(&self.bureau, &spool, self.clock.order().today())?;
         flush_outbox(&mut self.bureau)?;
         self.is_started = true;

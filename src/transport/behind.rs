@@ -2,9 +2,9 @@
 //! for.
 
 use crate::transport::folder::{Spooled, part_path};
-use crate::transport::{Digest, Error, create_new, hex, make_folder, sync_folder};
+use crate::transport::{Digest, Error, create_new, disk, hex, make_folder, sync_folder};
 use sha2::{Digest as _, Sha256};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -131,10 +131,10 @@ impl Making {
     pub fn finish(self) -> Result<Spooled, Error> {
         let Making { behind, part, spool } = self;
         let (file, finished) = behind.finish().map_err(|source| Error::io(&part, "write", source))?;
-        file.sync_all().map_err(|source| Error::not_durable(&part, source))?;
+        disk::sync(&file).map_err(|source| Error::not_durable(&part, source))?;
         let sha256 = finished.sha256.expect("it was asked for");
         let path = spool.join(hex(&sha256));
-        fs::rename(&part, &path).map_err(|source| Error::io(&path, "rename", source))?;
+        disk::rename(&part, &path).map_err(|source| Error::io(&path, "rename", source))?;
         sync_folder(&spool)?;
         Ok(Spooled { path, sha256, size: finished.size })
     }
@@ -154,6 +154,7 @@ impl Write for Making {
 mod tests {
     use super::*;
     use crate::transport::sha256;
+    use std::fs;
 
     #[test]
     fn what_was_made_lies_in_the_spool_whole() {

@@ -1,13 +1,13 @@
 //! A private copy in the making: others read it while it grows, and it is parsed while it lands on the disk.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use super::folder::Spooled;
-use super::{Digest, Error, escaped};
+use super::{Digest, Error, disk, escaped};
 
 /// A private copy with all its bytes, on its way to the disk: it may be parsed, and nothing may follow from it yet.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Copying {
     /// Takes the copy away again: its source stays where it is.
     pub fn discard(mut self) -> Result<(), Error> {
         let path = &self.land()?.path;
-        fs::remove_file(path).map_err(|source| Error::io(path, "remove", source))
+        disk::remove(path).map_err(|source| Error::io(path, "remove", source))
     }
 
     /// Its bytes from `at` on, as many as `buffer` takes; 0 after the last one.

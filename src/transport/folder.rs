@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::copying::{Copying, Follower, Growing};
-use super::{CHUNK_BYTES, Digest, Error, create_new, escaped, hex, make_folder, sync_folder};
+use super::{CHUNK_BYTES, Digest, Error, create_new, disk, escaped, hex, make_folder, sync_folder};
 
 /// One name in a drop folder, as it was when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Folder {
         });
         if copied.is_err() {
             // The error counts, not what may be left: `sweep_parts` finds it.
-            let _ = fs::remove_file(&part);
+            let _ = disk::remove(&part);
         }
         copied
     }
@@ -225,13 +225,13 @@ impl Folder {
             Some(_) => {}
         }
         failpoint!("source.looked");
-        match rustix::fs::unlinkat(&self.fd, &candidate.name, AtFlags::empty()) {
+        match disk::remove_from(&self.fd, &self.path, &candidate.name) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(Removal::Gone),
             Err(errno) => return Err(Error::io(&self.path.join(&candidate.name), "remove", errno)),
         }
         failpoint!("source.unlinked");
-        rustix::fs::fsync(&self.fd).map_err(|errno| Error::not_durable(&self.path, errno))?;
+        disk::sync_open_folder(&self.fd, &self.path).map_err(|errno| Error::not_durable(&self.path, errno))?;
         Ok(Removal::Removed)
     }
 
@@ -302,9 +302,9 @@ impl Folder {
 
 /// Brings a copy to disk, then gives it its name.
 fn land(copy: &File, part: &Path, path: &Path) -> Result<(), Error> {
-    copy.sync_all().map_err(|source| Error::not_durable(part, source))?;
+    disk::sync(copy).map_err(|source| Error::not_durable(part, source))?;
     failpoint!("arrive.synced");
-    fs::rename(part, path).map_err(|source| Error::io(path, "rename the copy", source))?;
+    disk::rename(part, path).map_err(|source| Error::io(path, "rename the copy", source))?;
     path.parent().map_or(Ok(()), sync_folder)?;
     failpoint!("arrive.landed");
     Ok(())
@@ -329,7 +329,7 @@ pub fn sweep_parts(spool: &Path, now: SystemTime) -> Result<usize, Error> {
         let stat = rustix::fs::statat(&open.fd, &name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|errno| Error::io(&path, "look at", errno))?;
         if Candidate::of(name, &stat).settled(now, DAY_MS) {
-            fs::remove_file(&path).map_err(|source| Error::io(&path, "remove", source))?;
+            disk::remove(&path).map_err(|source| Error::io(&path, "remove", source))?;
             swept += 1;
         }
     }
@@ -340,7 +340,7 @@ pub fn sweep_parts(spool: &Path, now: SystemTime) -> Result<usize, Error> {
 /// writes within one tick look like one.
 fn wait_out_the_tick(candidate: &Candidate) {
     const TICKS: Duration = Duration::from_millis(20);
-    std::thread::sleep(TICKS.saturating_sub(candidate.quiet_for(SystemTime::now())));
+    std::thread::sleep(TICKS.saturating_sub(candidate.quiet_for(disk::now())));
 }
 
 /// A name for a copy in the making that no living process uses.

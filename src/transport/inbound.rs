@@ -6,11 +6,11 @@
 
 use crate::transport::profile::Profile;
 use crate::transport::remote::{Entry, EntryKind, Fault, Remote, RemotePath};
-use crate::transport::{Digest, Error, create_new, escaped, make_folder, sync_folder};
+use crate::transport::{Digest, Error, create_new, disk, escaped, make_folder, sync_folder};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -124,14 +124,14 @@ pub fn fetch(
     let taken = match copied {
         Ok(Some(sha256)) => {
             let target = folder.join(name);
-            fs::rename(&part, &target).map_err(|source| Error::io(&target, "rename the copy", source))?;
+            disk::rename(&part, &target).map_err(|source| Error::io(&target, "rename the copy", source))?;
             sync_folder(folder)?;
             return Ok(Some(Fetched { entry: entry.clone(), sha256 }));
         }
         other => other.map(|_| None),
     };
     // The next attempt replaces what may be left.
-    let _ = fs::remove_file(&part);
+    let _ = disk::remove(&part);
     taken
 }
 
@@ -146,7 +146,7 @@ fn copy(remote: &mut dyn Remote, profile: &Profile, entry: &Entry, part: &Path) 
     if size != entry.size || look_again(remote, profile, &path, entry)?.as_ref() != Some(entry) {
         return Ok(None);
     }
-    copy.file.sync_all().map_err(|source| Error::NotDurable { path: escaped(part), source })?;
+    disk::sync(&copy.file).map_err(|source| Error::NotDurable { path: escaped(part), source })?;
     Ok(Some(copy.hasher.finalize().into()))
 }
 

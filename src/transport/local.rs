@@ -1,8 +1,7 @@
 //! A folder of our own drop tree, which OpenSSH or nobody serves, asked in the same words as a bank's own server.
 
 use crate::transport::remote::{CREATING, Entry, EntryKind, Fault, Listing, Remote, RemotePath};
-use crate::transport::{CHUNK_BYTES, Error, escaped, sync_folder};
-use rustix::fs::{CWD, RenameFlags};
+use crate::transport::{CHUNK_BYTES, Error, disk, escaped, sync_folder};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -33,7 +32,7 @@ impl LocalRemote {
 
     fn write(&self, mut file: File, target: &Path, bytes: &mut dyn Read) -> Result<(), Fault> {
         io::copy(bytes, &mut file).map_err(|source| Error::io(target, "write", source))?;
-        file.sync_all().map_err(|source| Error::not_durable(target, source))?;
+        disk::sync(&file).map_err(|source| Error::not_durable(target, source))?;
         Ok(())
     }
 }
@@ -95,7 +94,7 @@ impl Remote for LocalRemote {
     fn create(&mut self, path: &RemotePath, bytes: &mut dyn Read) -> Result<(), Fault> {
         let place = self.place(path);
         // Readable for the group and others as far as the umask lets it: the other side must be able to fetch it.
-        match File::options().write(true).create_new(true).mode(0o644).open(&place) {
+        match disk::create(&place, File::options().write(true).create_new(true).mode(0o644)) {
             Ok(file) => {
                 failpoint!("put.created");
                 self.write(file, &place, bytes)
@@ -107,7 +106,7 @@ impl Remote for LocalRemote {
 
     fn rename(&mut self, from: &RemotePath, to: &RemotePath) -> Result<(), Fault> {
         let (source, target) = (self.place(from), self.place(to));
-        match rustix::fs::renameat_with(CWD, &source, CWD, &target, RenameFlags::NOREPLACE) {
+        match disk::rename_new(&source, &target) {
             Ok(()) => {
                 failpoint!("name.given");
                 Ok(sync_folder(target.parent().unwrap_or(&self.root))?)
@@ -120,7 +119,7 @@ impl Remote for LocalRemote {
 
     fn remove(&mut self, path: &RemotePath) -> Result<(), Fault> {
         let place = self.place(path);
-        match fs::remove_file(&place) {
+        match disk::remove(&place) {
             Ok(()) => Ok(sync_folder(place.parent().unwrap_or(&self.root))?),
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => Err(Fault::Gone { path: path.to_string() }),
             Err(source) => Err(Error::io(&place, "remove", source).into()),

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 pub mod behind;
 pub mod copying;
+pub(crate) mod disk;
 pub mod folder;
 pub mod inbound;
 pub mod local;
@@ -294,23 +295,25 @@ pub fn free_bytes(path: &Path) -> Result<u64, Error> {
 pub(crate) fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
     let mut file = create_new(path, mode)?;
     file.write_all(bytes).map_err(|source| Error::io(path, "write", source))?;
-    file.sync_all().map_err(|source| Error::not_durable(path, source))
+    disk::sync(&file).map_err(|source| Error::not_durable(path, source))
 }
 
 fn create_new(path: &Path, mode: u32) -> Result<File, Error> {
-    if let Err(source) = fs::remove_file(path)
+    if let Err(source) = disk::remove(path)
         && source.kind() != io::ErrorKind::NotFound
     {
         return Err(Error::io(path, "remove what a crash left", source));
     }
-    let created = File::options().read(true).write(true).create_new(true).mode(mode).open(path);
+    let created = disk::create(path, File::options().read(true).write(true).create_new(true).mode(mode));
     created.map_err(|source| Error::io(path, "create", source))
 }
 
 /// Brings a folder's names to disk: without it a rename is forgotten when the power goes.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = File::open(path).map_err(|source| Error::io(path, "open the folder", source))?;
-    folder.sync_all().map_err(|source| Error::not_durable(path, source))
+    disk::sync_folder(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Error::io(path, "open the folder", source),
+        _ => Error::not_durable(path, source),
+    })
 }
 
 /// Makes a folder of our own and its missing parents, each one durable.
@@ -323,7 +326,7 @@ pub fn make_folder(path: &Path) -> Result<(), Error> {
         _ => PathBuf::from("."),
     };
     make_folder(&parent)?;
-    match fs::DirBuilder::new().mode(0o700).create(path) {
+    match disk::make_folder(path, fs::DirBuilder::new().mode(0o700)) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(path, "make the folder", source)),
         _ => sync_folder(&parent),
     }
@@ -368,14 +371,14 @@ pub fn copy_kept(from: &Path, to: &Path) -> Result<(Digest, u64), Error> {
         size += count as u64;
     }
     copy.set_permissions(mode).map_err(|source| Error::io(to, "set the mode of", source))?;
-    copy.sync_all().map_err(|source| Error::not_durable(to, source))?;
+    disk::sync(&copy).map_err(|source| Error::not_durable(to, source))?;
     Ok((hasher.finalize().into(), size))
 }
 
 /// Brings a file that somebody else wrote, and its name, to disk.
 pub fn make_durable(path: &Path) -> Result<(), Error> {
     let file = File::open(path).map_err(|source| Error::io(path, "open", source))?;
-    file.sync_all().map_err(|source| Error::not_durable(path, source))?;
+    disk::sync(&file).map_err(|source| Error::not_durable(path, source))?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 

@@ -9,13 +9,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use crate::domain::calendar::Date;
 
 use super::folder::Spooled;
-use super::{Digest, Error, digest_of, escaped, hex, make_folder, sha256, sync_folder, write_new};
+use super::{Digest, Error, digest_of, disk, escaped, hex, make_folder, sha256, sync_folder, write_new};
 
 /// How a published file was seen to be there: the evidence that delivery states need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +70,10 @@ pub fn publish(folder: &Path, name: &OsStr, bytes: &[u8]) -> Result<Published, E
     // Readable for the group and others as far as the umask lets it: the other side must be able to fetch it.
     write_new(&hidden, 0o644, bytes)?;
     failpoint!("receipt.written");
-    match rustix::fs::renameat_with(CWD, &hidden, CWD, &target, RenameFlags::NOREPLACE) {
+    match disk::rename_new(&hidden, &target) {
         Ok(()) => {}
         Err(Errno::EXIST) => {
-            fs::remove_file(&hidden).map_err(|source| Error::io(&hidden, "remove", source))?;
+            disk::remove(&hidden).map_err(|source| Error::io(&hidden, "remove", source))?;
             let there = found(&target, &expected)?;
             return if there { Ok(Published::AlreadyThere) } else { Err(Error::Changed { path: escaped(&target) }) };
         }
@@ -109,7 +108,7 @@ fn keep_at(spooled: &Spooled, folder: &Path, target: &Path) -> Result<PathBuf, E
     make_folder(folder)?;
     if found(target, &spooled.sha256)? {
         sync_folder(folder)?;
-        match fs::remove_file(&spooled.path) {
+        match disk::remove(&spooled.path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(Error::io(&spooled.path, "remove", source));
             }
@@ -118,7 +117,7 @@ fn keep_at(spooled: &Spooled, folder: &Path, target: &Path) -> Result<PathBuf, E
     }
     read_only(&spooled.path)?;
     failpoint!("keep.read-only");
-    rustix::fs::renameat_with(CWD, &spooled.path, CWD, target, RenameFlags::NOREPLACE)
+    disk::rename_new(&spooled.path, target)
         .map_err(|errno| Error::io(&spooled.path, "move to where it is kept", errno))?;
     failpoint!("keep.renamed");
     sync_folder(folder)?;
@@ -129,7 +128,7 @@ fn keep_at(spooled: &Spooled, folder: &Path, target: &Path) -> Result<PathBuf, E
 }
 
 fn read_only(path: &Path) -> Result<(), Error> {
-    let set = |file: File| file.set_permissions(fs::Permissions::from_mode(0o400)).and_then(|()| file.sync_all());
+    let set = |file: File| file.set_permissions(fs::Permissions::from_mode(0o400)).and_then(|()| disk::sync(&file));
     File::open(path).and_then(set).map_err(|source| Error::io(path, "make read-only", source))
 }
 

@@ -64,6 +64,18 @@ pub const MUTANTS: [(&str, &str); 4] = [
     ("second-send", "a file that may have been delivered is delivered again"),
 ];
 
+/// Syncs that are left out: faults that only a disk that forgets can show.
+pub const FORGOTTEN: [(&str, &str); 8] = [
+    ("copy-unsynced", "the private copy of a file that came is not on disk before the commit"),
+    ("copy-name-unsynced", "the name of that copy is not on disk before the commit"),
+    ("archive-unsynced", "the name of a file in the archive is not on disk before its source is removed"),
+    ("draft-unsynced", "an instruction file of our making is not on disk before its batch is committed"),
+    ("receipt-unsynced", "the name of a receipt is not on disk before it leaves the outbox"),
+    ("name-unsynced", "the name of a delivered file is not on disk before `sent` is committed"),
+    ("found-unsynced", "a temporary file that a dead process wrote is named without bringing it to disk"),
+    ("named-unsynced", "a delivered file that a dead process named is reported without bringing its name to disk"),
+];
+
 /// A place where a proof may end the process: `failpoint!("place")`, or `failpoint!(action, "place")` for `action.place`.
 #[cfg(not(feature = "failpoints"))]
 macro_rules! failpoint {

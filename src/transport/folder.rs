@@ -302,10 +302,14 @@ impl Folder {
 
 /// Brings a copy to disk, then gives it its name.
 fn land(copy: &File, part: &Path, path: &Path) -> Result<(), Error> {
-    disk::sync(copy).map_err(|source| Error::not_durable(part, source))?;
+    if !mutant!("copy-unsynced") {
+        disk::sync(copy).map_err(|source| Error::not_durable(part, source))?;
+    }
     failpoint!("arrive.synced");
     disk::rename(part, path).map_err(|source| Error::io(path, "rename the copy", source))?;
-    path.parent().map_or(Ok(()), sync_folder)?;
+    if !mutant!("copy-name-unsynced") {
+        path.parent().map_or(Ok(()), sync_folder)?;
+    }
     failpoint!("arrive.landed");
     Ok(())
 }

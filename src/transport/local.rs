@@ -70,8 +70,7 @@ impl Remote for LocalRemote {
     fn read(&mut self, path: &RemotePath, limit: u64, sink: &mut dyn Write) -> Result<u64, Fault> {
         let place = self.place(path);
         let failed = |source| Error::io(&place, "read back", source);
-        let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
-        let mut file = match File::options().read(true).custom_flags(flags).open(&place) {
+        let mut file = match File::options().read(true).custom_flags(LOOKS_ONLY).open(&place) {
             Ok(file) => file.take(limit + 1),
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Err(Fault::Gone { path: path.to_string() }),
             Err(source) => return Err(failed(source).into()),
@@ -109,6 +108,9 @@ impl Remote for LocalRemote {
         match disk::rename_new(&source, &target) {
             Ok(()) => {
                 failpoint!("name.given");
+                if mutant!("name-unsynced") {
+                    return Ok(());
+                }
                 Ok(sync_folder(target.parent().unwrap_or(&self.root))?)
             }
             Err(Errno::EXIST) => Err(refused(to, "rename", "the name is taken")),
@@ -125,7 +127,21 @@ impl Remote for LocalRemote {
             Err(source) => Err(Error::io(&place, "remove", source).into()),
         }
     }
+
+    fn make_durable(&mut self, path: &RemotePath) -> Result<(), Fault> {
+        let place = self.place(path);
+        match File::options().read(true).custom_flags(LOOKS_ONLY).open(&place) {
+            Ok(file) => disk::sync(&file).map_err(|source| Error::not_durable(&place, source))?,
+            // The bank has it by now.
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::io(&place, "open", source).into()),
+        }
+        Ok(sync_folder(place.parent().unwrap_or(&self.root))?)
+    }
 }
+
+/// No link is followed, no pipe is waited for.
+const LOOKS_ONLY: i32 = (rustix::fs::OFlags::NOFOLLOW.bits() | rustix::fs::OFlags::NONBLOCK.bits()) as i32;
 
 fn refused(path: &RemotePath, doing: &'static str, answer: &str) -> Fault {
     Fault::Refused { path: path.to_string(), doing, answer: answer.to_owned() }

@@ -114,11 +114,17 @@ pub fn deliver<E>(
             }
             Move::Name => {
                 note(&mut stage, Stage::Naming, None)?;
+                if delivery.was_written.as_ref() != Some(&temporary.path) && !mutant!("found-unsynced") {
+                    delivery.remote.make_durable(&temporary.path)?;
+                }
                 delivery.remote.rename(&temporary.path, &file.path())?;
                 failpoint!("name.done");
                 named = true;
             }
             Move::Done(proof) => {
+                if !named && !mutant!("named-unsynced") {
+                    delivery.remote.make_durable(&last.path)?;
+                }
                 note(&mut stage, Stage::Delivered, Some(proof))?;
                 return Ok(Ended::Delivered(proof));
             }

@@ -80,7 +80,9 @@ pub fn publish(folder: &Path, name: &OsStr, bytes: &[u8]) -> Result<Published, E
         Err(errno) => return Err(Error::io(&target, "rename without overwriting", errno)),
     }
     failpoint!("receipt.renamed");
-    sync_folder(folder)?;
+    if !mutant!("receipt-unsynced") {
+        sync_folder(folder)?;
+    }
     Ok(if found(&target, &expected)? { Published::ReadBack } else { Published::TakenAway })
 }
 
@@ -120,7 +122,9 @@ fn keep_at(spooled: &Spooled, folder: &Path, target: &Path) -> Result<PathBuf, E
     disk::rename_new(&spooled.path, target)
         .map_err(|errno| Error::io(&spooled.path, "move to where it is kept", errno))?;
     failpoint!("keep.renamed");
-    sync_folder(folder)?;
+    if !mutant!("archive-unsynced") {
+        sync_folder(folder)?;
+    }
     if let Some(spool) = spooled.path.parent() {
         sync_folder(spool)?;
     }

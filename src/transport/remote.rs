@@ -176,4 +176,10 @@ pub trait Remote {
 
     /// Removes a file.
     fn remove(&mut self, path: &RemotePath) -> Result<(), Fault>;
+
+    /// Brings a file and its name to the disk, where it is ours: whoever wrote it may have died before that. A server
+    /// sees to its own.
+    fn make_durable(&mut self, _path: &RemotePath) -> Result<(), Fault> {
+        Ok(())
+    }
 }

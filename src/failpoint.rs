@@ -1,8 +1,9 @@
 //! Places where a proof ends the process, and faults that a proof must find: only with the feature `failpoints`.
 //!
-//! Without the feature both macros are nothing. With it `DAIKOU_FAILPOINT=name[:nth]` ends the process at the n-th time
-//! that the named place is reached, as a power cut would: nothing is unwound, flushed or closed. `DAIKOU_MUTANT=name`
-//! puts in one of four faults that crash proofs are there to find; a proof that does not see them proves nothing.
+//! Without the feature the macros are nothing, or the plain call. With it `DAIKOU_FAILPOINT=name[:nth]` ends the process
+//! at the n-th time that the named place is reached: nothing is unwound, flushed or closed. `DAIKOU_MUTANT=name` puts in
+//! one of the faults that proofs are there to find; a proof that does not see them proves nothing. `disk` is for the
+//! simulation: deaths by chance at every place and call, and a disk that forgets.
 
 /// The way of a file in: from its arrival to its receipt.
 pub const WAY_IN: [(&str, &str); 23] = [
@@ -65,13 +66,14 @@ pub const MUTANTS: [(&str, &str); 4] = [
 ];
 
 /// Syncs that are left out: faults that only a disk that forgets can show.
-pub const FORGOTTEN: [(&str, &str); 8] = [
+pub const FORGOTTEN: [(&str, &str); 9] = [
     ("copy-unsynced", "the private copy of a file that came is not on disk before the commit"),
     ("copy-name-unsynced", "the name of that copy is not on disk before the commit"),
     ("archive-unsynced", "the name of a file in the archive is not on disk before its source is removed"),
     ("draft-unsynced", "an instruction file of our making is not on disk before its batch is committed"),
     ("receipt-unsynced", "the name of a receipt is not on disk before it leaves the outbox"),
     ("name-unsynced", "the name of a delivered file is not on disk before `sent` is committed"),
+    ("folder-unsynced", "a folder that a dead process made is used without bringing its name to disk"),
     ("found-unsynced", "a temporary file that a dead process wrote is named without bringing it to disk"),
     ("named-unsynced", "a delivered file that a dead process named is reported without bringing its name to disk"),
 ];

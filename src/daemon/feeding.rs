@@ -21,7 +21,7 @@ use crate::store::export::BankKeys;
 use crate::store::outgoing::{self, FeedFile};
 use crate::store::{Applied, Txn, book, statements};
 use crate::transport::place::publish;
-use crate::transport::{Error, hex};
+use crate::transport::{hex, make_shared_folder};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
@@ -59,7 +59,7 @@ pub fn publish_all(bureau: &Bureau) -> Step<()> {
             let words = format!("{}: its postings do not give the bytes that were stored", file.name());
             return Err(crate::store::Error::Broken(words).into());
         }
-        std::fs::create_dir_all(&folder).map_err(|source| Error::io(&folder, "make the folder", source))?;
+        make_shared_folder(&folder)?;
         publish(&folder, OsStr::new(&file.name()), &bytes)?;
         bureau.store.feed_is_out(file.number)?;
     }

@@ -9,7 +9,7 @@ use crate::pipeline::emit::Finding;
 use crate::pipeline::lists::Recognised;
 use crate::store::{FileState, Txn};
 use crate::transport::place::{publish, sanitised};
-use crate::transport::{Error, hex};
+use crate::transport::{Error, hex, make_shared_folder};
 use serde::Serialize;
 use std::ffi::OsStr;
 
@@ -252,11 +252,7 @@ pub fn flush_outbox(bureau: &mut Bureau) -> Step<usize> {
     let waiting = crate::store::files::outbox(bureau.store.connection())?;
     for (id, folder, name, bytes) in &waiting {
         let folder = bureau.config.drops.join(folder);
-        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
-            path: folder.display().to_string(),
-            doing: "make the folder",
-            source,
-        })?;
+        make_shared_folder(&folder)?;
         failpoint!("receipt.begun");
         match publish(&folder, OsStr::new(name), bytes) {
             Ok(_) => {}

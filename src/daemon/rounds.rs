@@ -12,8 +12,8 @@ use crate::daemon::{Setup, Wake, feeding, intake, ready, settling, silence, stan
 use crate::domain::calendar::Date;
 use crate::store::{anchor, chain};
 use crate::telemetry::Metrics;
-use crate::transport::{Lock, disk};
 use crate::transport::folder::sweep_parts;
+use crate::transport::{Lock, disk};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -109,6 +109,7 @@ fn world() -> MutexGuard<'static, Option<World>> {
 /// From now on calls are written down. `graves` is an empty folder on the same disk; all that is there is durable.
 /// With `told` every call is printed.
 pub fn begin(graves: &Path, told: bool) {
+    crate::transport::disk::another_process();
     *world() = Some(World {
         graves: graves.to_owned(),
         buried: 0,
@@ -143,7 +144,9 @@ pub fn let_live() {
 
 /// Where it died, once: from now on it is another process.
 pub fn died_at() -> Option<String> {
-    world().as_mut().and_then(|world| world.died_at.take())
+    let died_at = world().as_mut()?.died_at.take()?;
+    crate::transport::disk::another_process();
+    Some(died_at)
 }
 
 /// Whether it is dead: nothing that it still does may count.
@@ -172,6 +175,7 @@ pub fn names_are_durable(folder: &Path) {
 
 /// What a power cut may have left; in words, what is gone.
 pub fn forget(chance: &mut Chance) -> Vec<String> {
+    crate::transport::disk::another_process();
     world().as_mut().map(|world| world.forget(chance)).unwrap_or_default()
 }
 
@@ -355,9 +359,12 @@ fn lose_contents(path: &Path, chance: &mut Chance) -> Option<String> {
     Some(format!("{}: {at} of {size} bytes are left", short(path)))
 }
 
-/// The last two names of a path.
+/// The last two names of a path; halves of copies have the number of a process, which differs each time.
 fn short(path: &Path) -> String {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if path.extension().is_some_and(|ending| ending == "part") {
+        return "the half of a copy".to_owned();
+    }
     format!("{}/{}", path.parent().map(name).unwrap_or_default(), name(path))
 }
 

@@ -3,11 +3,13 @@
 
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Makes a new file, as the options say; its bytes and its name are on the disk after [`sync`] and [`sync_folder`].
@@ -59,4 +61,27 @@ pub(crate) fn make_folder(path: &Path, builder: &DirBuilder) -> io::Result<()> {
 /// The clock by which files age: never a business date.
 pub(crate) fn now() -> SystemTime {
     file_clock!()
+}
+
+/// Folders whose names this process has brought to the disk.
+static SURE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn sure() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    SURE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether this process knows that the name of a folder is on the disk.
+pub(crate) fn is_sure(path: &Path) -> bool {
+    sure().contains(path)
+}
+
+/// The name of a folder is on the disk, and so are those above it.
+pub(crate) fn note_sure(path: &Path) {
+    sure().insert(path.to_owned());
+}
+
+/// What one process knew another does not.
+#[cfg(feature = "failpoints")]
+pub(crate) fn another_process() {
+    sure().clear();
 }

@@ -317,19 +317,42 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), Error> {
 }
 
 /// Makes a folder of our own and its missing parents, each one durable.
+///
+/// One that is there already may be the work of a process that died before its name was on the disk: what this process
+/// sees for the first time it brings there.
 pub fn make_folder(path: &Path) -> Result<(), Error> {
-    if path.is_dir() {
+    make_folder_of_mode(path, 0o700)
+}
+
+/// As [`make_folder`], a folder that others read as far as the umask lets them.
+pub(crate) fn make_shared_folder(path: &Path) -> Result<(), Error> {
+    make_folder_of_mode(path, 0o777)
+}
+
+fn make_folder_of_mode(path: &Path, mode: u32) -> Result<(), Error> {
+    let is_there = path.is_dir();
+    if is_there && disk::is_sure(path) {
         return Ok(());
     }
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    make_folder(&parent)?;
-    match disk::make_folder(path, fs::DirBuilder::new().mode(0o700)) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(path, "make the folder", source)),
-        _ => sync_folder(&parent),
+    // Those above one that is there were on the disk before it was made.
+    if !is_there {
+        make_folder_of_mode(&parent, mode)?;
+        match disk::make_folder(path, fs::DirBuilder::new().mode(mode)) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io(path, "make the folder", source));
+            }
+            _ => {}
+        }
     }
+    if !is_there || !mutant!("folder-unsynced") {
+        sync_folder(&parent)?;
+    }
+    disk::note_sure(path);
+    Ok(())
 }
 
 /// The digest of a file of our own; `None` where there is none.

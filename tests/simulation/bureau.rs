@@ -132,8 +132,7 @@ impl Ground {
     }
 
     /// A table as it is exported.
-    pub(crate) fn export(&self, what: What) -> Vec<Vec<String>> {
-        let bureau = self.open().unwrap();
+    pub(crate) fn export(&self, bureau: &Bureau, what: What) -> Vec<Vec<String>> {
         let banks: BankKeys = self.config.banks.iter().map(|bank| (bank.number.0, bank.key.clone())).collect();
         let mut table = Vec::new();
         rows(bureau.store.connection(), what, None, &banks, &mut |row| {
@@ -145,15 +144,18 @@ impl Ground {
     }
 
     /// What the invariants say that does not hold.
-    pub(crate) fn audit(&self, today: Date) -> Option<String> {
-        let checks = audit::audit(&self.open().unwrap(), order(today, "maker").at).unwrap();
+    pub(crate) fn audit(&self, bureau: &Bureau, today: Date) -> Option<String> {
+        let checks = audit::audit(bureau, order(today, "maker").at).unwrap();
         checks.into_iter().find_map(|check| Some(format!("audit {}: {}", check.id, check.offender?)))
     }
 
     /// Alarms that the living daemon shows: class and words.
     pub(crate) fn alarms(&self) -> Vec<(String, String)> {
         let shown = daikou::daemon::alarms::published(&self.config.state);
-        shown.into_iter().map(|alarm| (alarm.class.to_string(), format!("{}: {}", alarm.subject, alarm.words))).collect()
+        shown
+            .into_iter()
+            .map(|alarm| (alarm.class.to_string(), format!("{}: {}", alarm.subject, alarm.words)))
+            .collect()
     }
 
     /// Every inbox.
@@ -174,8 +176,10 @@ fn order(on: Date, actor: &str) -> Order {
 /// Names in a folder that a counterparty looks at, sorted; none where the folder is not there.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).filter(|n| !n.starts_with('.')).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|n| !n.starts_with('.'))
+        .collect();
     names.sort();
     names
 }

@@ -2,7 +2,7 @@
 
 use crate::bank_files;
 use crate::bureau::{Ground, names};
-use crate::people::{BANKS, id_number, is_listed};
+use crate::people::{BANKS, GOVERNMENT, OWN, TIER, id_number, is_listed};
 use crate::play::{Play, Played, Said, compact};
 use daikou::store::export::What;
 use sha2::{Digest, Sha256};
@@ -12,18 +12,19 @@ use std::path::Path;
 
 /// Holds the bureau, as it is exported and as its folders are, against what happened.
 pub(crate) fn check(play: &mut Play<'_>) -> Played<()> {
-    let entries = play.ground.export(What::Entries);
+    let bureau = play.ground.open().unwrap();
+    let entries = play.ground.export(&bureau, What::Entries);
     play.tally.postings = entries.iter().map(|row| row[0].clone()).collect::<BTreeSet<_>>().len() as u64;
     money(play, &entries)?;
     terms(&entries)?;
     certain(play, &entries)?;
-    deliveries(play)?;
+    deliveries(play, &play.ground.export(&bureau, What::Batches))?;
     folders(play)?;
-    files(play)?;
+    files(play, &play.ground.export(&bureau, What::Files))?;
     if let Some((class, words)) = play.ground.alarms().into_iter().find(|(class, _)| is_ours(class)) {
         return Err(format!("alarm {class}: {words}"));
     }
-    play.ground.audit(play.today).map_or(Ok(()), Err)
+    play.ground.audit(&bureau, play.today).map_or(Ok(()), Err)
 }
 
 /// Alarms that say that our side failed.
@@ -70,10 +71,11 @@ fn terms(entries: &[Vec<String>]) -> Played<()> {
         }
     }
     let people = Play::people();
+    let [own, government, tier] = [OWN, GOVERNMENT, TIER].map(|fen| i64::try_from(fen).unwrap());
     for ((person, year), sums) in posted {
         let is_right = match people.get(person) {
-            Some(person) if *person == crate::people::NEVER_LISTED => [(0, 0), (100_00, 0)].contains(&sums),
-            Some(_) => [(0, 0), (30_00, 70_00), (100_00, 0)].contains(&sums),
+            Some(person) if *person == crate::people::NEVER_LISTED => [(0, 0), (tier, 0)].contains(&sums),
+            Some(_) => [(0, 0), (own, government), (tier, 0)].contains(&sums),
             None => false,
         };
         if !is_right {
@@ -110,8 +112,8 @@ fn certain(play: &Play<'_>, entries: &[Vec<String>]) -> Played<()> {
 }
 
 /// Every batch that left is at its bank once, or somebody is told that nobody can say; none is left behind.
-fn deliveries(play: &Play<'_>) -> Played<()> {
-    for row in play.ground.export(What::Batches) {
+fn deliveries(play: &Play<'_>, batches: &[Vec<String>]) -> Played<()> {
+    for row in batches {
         let [batch, bank, _, _, _, _, digest, file, state] = &row[..] else { return Err(format!("{row:?}")) };
         if bank == "zero" {
             continue;
@@ -165,7 +167,7 @@ fn folders(play: &Play<'_>) -> Played<()> {
 }
 
 /// Every file that came is kept, and answered by a receipt.
-fn files(play: &Play<'_>) -> Played<()> {
+fn files(play: &Play<'_>, files: &[Vec<String>]) -> Played<()> {
     let mut kept = BTreeSet::new();
     for tree in ["archive", "quarantine"] {
         each_file(&play.ground.home().join("state").join(tree), &mut |path, _| {
@@ -176,10 +178,10 @@ fn files(play: &Play<'_>) -> Played<()> {
     for given in play.given.iter().filter(|given| !given.is_disturbed) {
         let place = format!("{}-{}", sha256(&given.bytes), given.name);
         if !kept.contains(&place) {
-            return Err(format!("{}/{} was taken and is not kept", given.inbox, given.name));
+            return Err(format!("{}/{} was taken and is not kept: {place}", given.inbox, given.name));
         }
     }
-    for row in play.ground.export(What::Files) {
+    for row in files {
         let [_, name, _, from, _, digest, state, ..] = &row[..] else { return Err(format!("{row:?}")) };
         if !kept.contains(&format!("{digest}-{name}")) {
             return Err(format!("{name} of {from} is {state} and is not kept"));

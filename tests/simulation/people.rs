@@ -18,6 +18,11 @@ pub(crate) const NEVER_LISTED: usize = 11;
 /// Everybody.
 pub(crate) const PEOPLE: usize = 12;
 
+/// Fen that a listed person pays, that the government pays for it, and the whole tier.
+pub(crate) const OWN: u64 = 3_000;
+pub(crate) const GOVERNMENT: u64 = 7_000;
+pub(crate) const TIER: u64 = OWN + GOVERNMENT;
+
 /// Years that are played.
 pub(crate) const YEARS: [i16; 3] = [2018, 2019, 2020];
 

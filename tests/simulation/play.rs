@@ -2,7 +2,7 @@
 
 use crate::bank_files::{self, Answer, Echo, Layout, Reply, Request};
 use crate::bureau::{Ground, first_day, names};
-use crate::people::{ASKED, AT_COUNTER, BANKS, NEVER_LISTED, Payment, YEARS, list, payments, roster};
+use crate::people::{AT_COUNTER, BANKS, NEVER_LISTED, OWN, Payment, TIER, YEARS, list, payments, roster};
 use daikou::daemon::Wake;
 use daikou::daemon::bureau::{Step, StepError};
 use daikou::daemon::rounds::Rounds;
@@ -76,6 +76,8 @@ pub(crate) struct Play<'g> {
     chance: Chance,
     pub(crate) today: Date,
     daemon: Option<Rounds>,
+    /// The power goes as soon as the daemon has looked once: whatever it took for granted is put to the test.
+    goes_dark: bool,
     told: bool,
     /// Everything that happened, hashed: the same seed plays the same.
     pub(crate) trace: u64,
@@ -101,6 +103,7 @@ pub(crate) fn play(ground: &Ground, seed: u64, told: bool) -> (Played<()>, u64, 
         chance: Chance(seed.wrapping_mul(0xA076_1D64_78BD_642F)),
         today: first_day(),
         daemon: None,
+        goes_dark: false,
         told,
         trace: 0,
         tally: Tally::default(),
@@ -121,10 +124,10 @@ pub(crate) fn play(ground: &Ground, seed: u64, told: bool) -> (Played<()>, u64, 
 
 impl Play<'_> {
     fn go(&mut self) -> Played<()> {
-        for _ in 0..12 + self.chance.below(20) {
-            if self.chance.once_in(3) {
+        for _ in 0..8 + self.chance.below(14) {
+            if self.chance.once_in(2) {
                 // Some lives are short, some last for several acts.
-                let one_in = [12, 60, 250][self.chance.below(3) as usize];
+                let one_in = [10, 40, 150][self.chance.below(3) as usize];
                 disk::let_die(self.chance.below(u64::MAX), one_in);
             }
             self.act()?;
@@ -171,6 +174,10 @@ impl Play<'_> {
             Ok(rounds)
         })?;
         self.daemon = done;
+        if self.goes_dark && self.daemon.is_some() {
+            self.daemon = None;
+            self.cut_power();
+        }
         Ok(())
     }
 
@@ -212,21 +219,24 @@ impl Play<'_> {
         if self.chance.once_in(2) {
             self.mischief();
         }
-        if self.chance.once_in(3) {
-            if self.chance.once_in(2) {
-                self.banks_fetch()?;
-            }
-            return Ok(());
+        match self.chance.below(6) {
+            0 => self.banks_fetch()?,
+            1 => {}
+            2 => self.goes_dark = true,
+            _ => self.cut_power(),
         }
-        self.cut_power();
         Ok(())
     }
 
     fn cut_power(&mut self) {
+        self.goes_dark = false;
         self.tally.power_cuts += 1;
         let gone = disk::forget(&mut self.chance);
         self.tally.forgotten += gone.len() as u64;
-        self.note(&format!("POWER CUT: {}", if gone.is_empty() { "nothing is lost".to_owned() } else { gone.join("; ") }));
+        self.note(&format!(
+            "POWER CUT: {}",
+            if gone.is_empty() { "nothing is lost".to_owned() } else { gone.join("; ") }
+        ));
     }
 
     /// Stops the daemon between two rounds; now and then the power goes meanwhile.
@@ -358,10 +368,10 @@ impl Play<'_> {
     fn pay_at_counter(&mut self) {
         let person = AT_COUNTER[self.chance.below(AT_COUNTER.len() as u64) as usize];
         let fen = match self.chance.below(6) {
-            0 => 50_00,
-            1 => 100_00,
-            _ if person == NEVER_LISTED => 100_00,
-            _ => 30_00,
+            0 => TIER / 2,
+            1 => TIER,
+            _ if person == NEVER_LISTED => TIER,
+            _ => OWN,
         };
         let reference = format!("GT{:04}", self.payments.len() + 1);
         let (fee_year, paid_on) = (self.today.year(), self.today.to_string());
@@ -551,14 +561,21 @@ impl Play<'_> {
     /// Nobody dies any more, everything that was held back or disturbed comes, and all is given time.
     fn settle(&mut self) -> Played<()> {
         self.note("--- nothing happens any more");
+        self.goes_dark = false;
         self.daemon = None;
         self.days.push(self.today);
-        for parcel in std::mem::take(&mut self.waiting) {
+        for (place, parcel) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             self.put_all(&parcel);
-            self.round()?;
+            if place % 3 == 2 {
+                self.round()?;
+            }
         }
-        let disturbed: BTreeSet<(String, String)> =
-            self.given.iter().filter(|given| given.is_disturbed).map(|given| (given.inbox.clone(), given.name.clone())).collect();
+        let disturbed: BTreeSet<(String, String)> = self
+            .given
+            .iter()
+            .filter(|given| given.is_disturbed)
+            .map(|given| (given.inbox.clone(), given.name.clone()))
+            .collect();
         self.quiet()?;
         let is_doubtful = |inbox: &str, name: &str| disturbed.contains(&(inbox.to_owned(), name.to_owned()));
         let again = std::mem::take(&mut self.again);
@@ -568,7 +585,6 @@ impl Play<'_> {
             let names = || parcel.files.iter().map(|(name, _)| name);
             if names().any(|name| is_doubtful(&parcel.inbox, name) || cut.contains(name)) {
                 self.put_all(&parcel);
-                self.round()?;
             }
         }
         if !self.payments.is_empty() {
@@ -594,12 +610,13 @@ impl Play<'_> {
 
     /// Until nothing more is taken; what is not whole has its time.
     fn quiet(&mut self) -> Played<()> {
-        for _ in 0..2 {
+        for _ in 0..4 {
             self.round()?;
-        }
-        disk::advance(Duration::from_secs(700));
-        for _ in 0..2 {
-            self.round()?;
+            let is_empty = |inbox: &String| names(&self.ground.drops(inbox)).is_empty();
+            if Ground::inboxes().iter().all(is_empty) {
+                break;
+            }
+            disk::advance(Duration::from_secs(700));
         }
         Ok(())
     }
@@ -628,5 +645,3 @@ fn list_of(year: i16, is_later: bool) -> Parcel {
 pub(crate) fn compact(date: Date) -> String {
     date.to_string().replace('-', "")
 }
-
-const _: () = assert!(ASKED % BANKS.len() == 0);

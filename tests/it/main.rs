@@ -27,6 +27,7 @@ mod lifecycles;
 #[cfg(feature = "bank-sim")]
 mod lines;
 mod papers;
+mod properties;
 mod running;
 mod silence;
 mod sshd;

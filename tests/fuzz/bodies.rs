@@ -19,8 +19,9 @@ use std::io::{Cursor, Write};
 use std::sync::LazyLock;
 
 /// The shipped layouts.
-static SHIPPED: LazyLock<Vec<Layout>> =
-    LazyLock::new(|| layouts::SHIPPED.iter().map(|(key, ..)| layouts::load(key, None).expect("it is shipped")).collect());
+static SHIPPED: LazyLock<Vec<Layout>> = LazyLock::new(|| {
+    layouts::SHIPPED.iter().map(|(key, ..)| layouts::load(key, None).expect("it is shipped")).collect()
+});
 
 /// Every kind of file that a shipped layout has.
 fn kinds() -> impl Iterator<Item = (&'static Layout, FileKind)> {
@@ -60,7 +61,8 @@ pub(crate) fn file(bytes: &[u8]) {
         let size = 1 + bytes.first().map_or(0, |byte| usize::from(*byte) % 37);
         let mut chunked_rows = Vec::new();
         let mut decoder = Decoder::new(layout, kind, None).expect("it was listed");
-        let mut visit = |record: &Record<'_>| chunked_rows.push((record.line(), record.offset(), record.raw().to_vec()));
+        let mut visit =
+            |record: &Record<'_>| chunked_rows.push((record.line(), record.offset(), record.raw().to_vec()));
         bytes.chunks(size).for_each(|chunk| decoder.feed(chunk, &mut visit));
         let chunked = decoder.finish();
         assert_eq!(chunked_rows, rows, "{}: rows by {size}", layout.key);
@@ -78,7 +80,9 @@ pub(crate) fn file(bytes: &[u8]) {
 }
 
 fn match_return(layout: &Layout, bytes: &[u8]) {
-    let Some(mut reader) = ReturnReader::new(layout, BatchNumber::from_value(2_018_070_501_000_001), None) else { return };
+    let Some(mut reader) = ReturnReader::new(layout, BatchNumber::from_value(2_018_070_501_000_001), None) else {
+        return;
+    };
     reader.feed(bytes);
     let (mut file, decoded) = reader.finish();
     if decoded.is_sound() {

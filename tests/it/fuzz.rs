@@ -45,7 +45,8 @@ fn read(paths: impl IntoIterator<Item = PathBuf>) -> Vec<Vec<u8>> {
 
 /// The samples of the independent program, and the gallery of defects.
 fn bank_files() -> Vec<Vec<u8>> {
-    let gallery = files(&data("defects")).into_iter().filter(|path| ends_with(path, &["REQ", "RSP", "TXT", "CTL", "DAT"]));
+    let gallery =
+        files(&data("defects")).into_iter().filter(|path| ends_with(path, &["REQ", "RSP", "TXT", "CTL", "DAT"]));
     read(files(&data("samples")).into_iter().chain(gallery))
 }
 
@@ -111,7 +112,8 @@ fn every_seed_and_every_kept_file_holds() {
 
 #[test]
 fn every_folder_of_kept_files_is_a_target() {
-    for folder in fs::read_dir(data("fuzz")).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir()) {
+    for folder in fs::read_dir(data("fuzz")).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir())
+    {
         let name = folder.file_name();
         assert!(TARGETS.iter().any(|(target, ..)| name == *target), "{name:?}");
     }

@@ -36,8 +36,11 @@ fn vet(bytes: &[u8], most_bytes: u64) -> Result<(), TableFault> {
         let is_strings = part.name().map_err(broken)?.to_ascii_lowercase().contains("sharedstrings");
         let mut part = part.take(left + 1);
         let (mut strings, mut references) = (Vec::new(), References::default());
-        let unpacked =
-            if is_strings { part.read_to_end(&mut strings).map(|n| n as u64) } else { copy(&mut part, &mut references) };
+        let unpacked = if is_strings {
+            part.read_to_end(&mut strings).map(|n| n as u64)
+        } else {
+            copy(&mut part, &mut references)
+        };
         let unpacked = unpacked.map_err(broken)?;
         left = left.checked_sub(unpacked).ok_or_else(|| too_large("256 MiB unpacked"))?;
         if announced_strings(&strings).any(|count| count > strings.len() as u64) {

@@ -160,7 +160,8 @@ impl Taken {
             }
         }
         let opened = changes.opened.iter();
-        let number = |number: Option<_>| number.map(|number: daikou::domain::ids::InstructionNumber| number.to_string());
+        let number =
+            |number: Option<_>| number.map(|number: daikou::domain::ids::InstructionNumber| number.to_string());
         let mut opened: Vec<_> =
             opened.map(|new| (new.class.word(), number(new.instruction).unwrap_or_default())).collect();
         opened.sort();

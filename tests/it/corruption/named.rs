@@ -179,9 +179,7 @@ fn is_wrong(bank: &Bank, field: &FieldLayout, bytes: &[u8]) -> bool {
         FieldKind::Date => !is_day(),
         FieldKind::Time => !is_time(0),
         FieldKind::DateTime => !is_day() || !is_time(8),
-        FieldKind::Digest => {
-            text.starts_with(' ') || !trimmed.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        }
+        FieldKind::Digest => text.starts_with(' ') || !trimmed.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
         FieldKind::Spaces => true,
     }
 }

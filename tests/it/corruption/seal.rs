@@ -35,7 +35,8 @@ impl Bank {
             Layout::City => 84..99,
         };
         let rows = &exchange.lines[framed..exchange.lines.len() - framed];
-        let taken = rows.iter().map(|row| Some(fen(std::str::from_utf8(row.get(actual.clone())?).ok()?.trim())? as i64));
+        let taken =
+            rows.iter().map(|row| Some(fen(std::str::from_utf8(row.get(actual.clone())?).ok()?.trim())? as i64));
         taken.sum()
     }
 }

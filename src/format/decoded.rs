@@ -69,9 +69,16 @@ impl<'l> Decoded<'l> {
         self.envelope_with(role)?.number(role)
     }
 
-    /// The value that the bank's header has under a key of `[bank.header]`.
-    pub fn bank_value(&self, key: &str) -> Option<String> {
-        self.header.as_ref()?.record().bank_value(key)
+    /// What the envelope says under a role: a contradiction is named by its field.
+    pub fn stated(&self, role: Role) -> Option<Stated<'_>> {
+        let record = self.envelope_with(role)?;
+        Stated::of(&record, record.layout.field(role)?)
+    }
+
+    /// What the bank's header says under a key of `[bank.header]`.
+    pub fn bank_stated(&self, key: &str) -> Option<Stated<'_>> {
+        let record = self.header.as_ref()?.record();
+        Stated::of(&record, record.layout.fields.iter().find(|field| field.bank.as_deref() == Some(key))?)
     }
 
     /// The digest that a control file asks its data file to be read with.
@@ -111,6 +118,23 @@ impl<'l> Decoded<'l> {
         };
         let compared = control.layout.fields.iter().filter_map(|field| Some((field, expected(field.role?)?)));
         compared.filter_map(|(field, expected)| Some((field, control.value(field).ok()?, expected))).collect()
+    }
+}
+
+/// What a field of the envelope says, and where.
+#[derive(Clone, Debug)]
+pub struct Stated<'d> {
+    /// The field.
+    pub field: &'d FieldLayout,
+    /// Line of the file, from 1.
+    pub line: u64,
+    /// Its value, without padding.
+    pub value: String,
+}
+
+impl<'d> Stated<'d> {
+    fn of(record: &Record<'d>, field: &'d FieldLayout) -> Option<Stated<'d>> {
+        Some(Stated { field, line: record.line, value: record.value(field).ok()? })
     }
 }
 

@@ -55,12 +55,6 @@ impl<'a> Record<'a> {
         field.value(&self.bytes[field.span()], self.layout.charset())
     }
 
-    /// The value of the field that `[bank.header]` fills from `key`; `None` where the record has none or it is faulty.
-    pub fn bank_value(&self, key: &str) -> Option<String> {
-        let field = self.layout.fields.iter().find(|field| field.bank.as_deref() == Some(key))?;
-        self.value(field).ok()
-    }
-
     #[inline]
     fn of(&self, role: Role) -> Option<(FieldKind, &'a [u8])> {
         let field = self.layout.field(role)?;

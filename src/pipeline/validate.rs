@@ -2,7 +2,7 @@
 
 use crate::domain::instruction::BatchState;
 use crate::domain::returns::FileAnswer;
-use crate::format::decoded::Decoded;
+use crate::format::decoded::{Decoded, Stated};
 use crate::format::names::NameParts;
 use crate::format::role::Role;
 use crate::pipeline::book::BatchLine;
@@ -19,17 +19,15 @@ pub fn validate(
     header: &BTreeMap<String, String>,
 ) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut expect = |column: &'static str, zh: &str, expected: String, there: Option<String>| {
-        if let Some(there) = there.filter(|there| *there != expected) {
-            found.push(contradiction(column, zh, expected, there));
-        }
+    let mut expect = |expected: String, there: Option<Stated<'_>>| {
+        found.extend(there.filter(|there| there.value != expected).map(|there| contradiction(expected, there)));
     };
-    expect("batch", "批次号", batch.number.to_string(), decoded.value(Role::Batch));
-    expect("fee_year", "费款所属年度", batch.fee_year.to_string(), decoded.value(Role::FeeYear));
+    expect(batch.number.to_string(), decoded.stated(Role::Batch));
+    expect(batch.fee_year.to_string(), decoded.stated(Role::FeeYear));
     for (key, value) in header {
-        expect("header", "文件头", value.clone(), decoded.bank_value(key));
+        expect(value.clone(), decoded.bank_stated(key));
     }
-    found.extend(name.part.and_then(|part| wrong_part(u32::from(part), file.part)));
+    found.extend(name.part.and_then(|part| wrong_part(u32::from(part), file.part, decoded.stated(Role::PartNo))));
     found.extend(wrong_state(file, batch));
     if file.answer == Some(FileAnswer::Accepted)
         && file.rows.is_empty()
@@ -41,20 +39,22 @@ pub fn validate(
     found
 }
 
-fn contradiction(column: &'static str, zh: &str, expected: String, found: String) -> Finding {
+fn contradiction(expected: String, there: Stated<'_>) -> Finding {
+    let (title, found) = (&there.field.title, there.value);
     Finding {
-        column: column.to_owned(),
+        row: Some(there.line),
+        column: there.field.name.clone(),
+        byte: Some(there.field.offset as u64 + 1),
         code: "contradicts-batch",
-        message_zh: format!("{zh}与批次不符：应为 {expected}，文件为 {found}"),
+        message_zh: format!("“{title}”与批次不符：应为 {expected}，文件为 {found}"),
         action_zh: "请核对后重新提供该批次的回盘文件".to_owned(),
         expected,
         found,
-        ..Finding::default()
     }
 }
 
 /// Parts are numbered from 01, in the name as in the header.
-fn wrong_part(named: u32, found: u32) -> Option<Finding> {
+fn wrong_part(named: u32, found: u32, there: Option<Stated<'_>>) -> Option<Finding> {
     let (code, expected, found, message_zh) = if named == 0 {
         let message_zh = "回执序号应从 01 起，文件名为 00".to_owned();
         ("part-number", "a part number from 01".to_owned(), named, message_zh)
@@ -64,14 +64,17 @@ fn wrong_part(named: u32, found: u32) -> Option<Finding> {
     } else {
         return None;
     };
+    // A name without a part is not the header's fault.
+    let there = there.filter(|_| named != 0);
     Some(Finding {
-        column: "part_no".to_owned(),
+        row: there.as_ref().map(|there| there.line),
+        byte: there.as_ref().map(|there| there.field.offset as u64 + 1),
+        column: there.map_or_else(|| "part_no".to_owned(), |there| there.field.name.clone()),
         code,
         expected,
         found: format!("{found:02}"),
         message_zh,
         action_zh: "请核对后重新提供该批次的回盘文件".to_owned(),
-        ..Finding::default()
     })
 }
 

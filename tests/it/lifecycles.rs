@@ -1,9 +1,10 @@
-//! Every pair of state and event, against tables transcribed from the design: what is not in them is refused.
+//! Every pair of state and event, against tables transcribed from the design: what is not in them is refused. Every state
+//! can be reached, and those that end a life stay.
 
 use daikou::domain::instruction::{BatchEvent, BatchState, InstructionEvent, InstructionState};
 use daikou::domain::plan::{PlanEvent, PlanState};
 use daikou::domain::settlement::{ExPostEvent, ExPostState, SettlementEvent, SettlementState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `(state, event) → state` as written in the table.
 fn table(name: &str) -> BTreeMap<(String, String), String> {
@@ -18,14 +19,30 @@ fn table(name: &str) -> BTreeMap<(String, String), String> {
         .collect()
 }
 
-/// Compares all pairs with a table, and says that every row of the table was met.
-fn check(name: &str, pairs: impl Iterator<Item = (&'static str, &'static str, Option<&'static str>)>) {
+/// Compares all pairs with a table, and says that every row of the table was met; that every state is reached from
+/// `start`; and that `ends`, and no others, are left by nothing.
+fn check(
+    name: &str,
+    start: &str,
+    ends: &[&str],
+    pairs: impl Iterator<Item = (&'static str, &'static str, Option<&'static str>)>,
+) {
     let mut expected = table(name);
+    let (mut states, mut moves) = (BTreeSet::new(), BTreeSet::new());
     for (state, event, after) in pairs {
         let row = expected.remove(&(state.to_owned(), event.to_owned()));
         assert_eq!(after.map(str::to_owned), row, "{name}: {state} + {event}");
+        states.insert(state);
+        moves.extend(after.map(|after| (state, after)));
     }
     assert!(expected.is_empty(), "{name}: rows that no pair met: {expected:?}");
+    let mut reached = BTreeSet::from([start]);
+    while let Some((_, after)) = moves.iter().find(|(from, to)| reached.contains(from) && !reached.contains(to)) {
+        reached.insert(after);
+    }
+    assert_eq!(reached, states, "{name}: reached from {start}");
+    let stay = states.iter().filter(|state| !moves.iter().any(|(from, _)| from == *state)).copied();
+    assert_eq!(stay.collect::<Vec<_>>(), ends, "{name}: left by nothing");
 }
 
 #[test]
@@ -47,7 +64,7 @@ fn instructions_move_only_as_designed() {
     let pairs = InstructionState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(InstructionState::word)))
     });
-    check("instruction", pairs);
+    check("instruction", "drafted", &["refunded", "reversed"], pairs);
 }
 
 #[test]
@@ -67,7 +84,7 @@ fn batches_move_only_as_designed() {
     let pairs = BatchState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(BatchState::word)))
     });
-    check("batch", pairs);
+    check("batch", "drafted", &["cancelled", "complete", "file-rejected"], pairs);
 }
 
 #[test]
@@ -89,7 +106,7 @@ fn plans_move_only_as_designed() {
     let pairs = PlanState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(PlanState::word)))
     });
-    check("plan", pairs);
+    check("plan", "planned", &[], pairs);
 }
 
 #[test]
@@ -99,7 +116,7 @@ fn settlements_move_only_as_designed() {
     let pairs = SettlementState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(SettlementState::word)))
     });
-    check("settlement", pairs);
+    check("settlement", "drafted", &["cleared"], pairs);
 }
 
 #[test]
@@ -109,5 +126,5 @@ fn ex_post_subsidies_move_only_as_designed() {
     let pairs = ExPostState::ALL.iter().flat_map(|(state, word, _)| {
         events.iter().map(move |(event, name)| (*word, *name, state.after(*event).ok().map(ExPostState::word)))
     });
-    check("ex-post", pairs);
+    check("ex-post", "due", &["paid", "withdrawn"], pairs);
 }

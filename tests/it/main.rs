@@ -6,6 +6,7 @@ mod bank_files;
 #[cfg(feature = "bank-sim")]
 mod bank_sim;
 mod bureau;
+mod charsets;
 mod check;
 mod corruption;
 mod crash;
@@ -20,11 +21,13 @@ mod evidence;
 mod exchange;
 mod feed;
 mod flow;
+mod fuzz;
 mod layouts;
 mod lifecycles;
 #[cfg(feature = "bank-sim")]
 mod lines;
 mod papers;
+mod properties;
 mod running;
 mod silence;
 mod sshd;

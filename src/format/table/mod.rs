@@ -7,6 +7,7 @@ mod columns;
 mod csv;
 mod fault;
 mod household;
+mod references;
 mod xlsx;
 
 pub use columns::{Column, TableKind};

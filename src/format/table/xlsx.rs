@@ -1,10 +1,11 @@
 //! XLSX: the first visible sheet that has a heading, cell by cell. What a workbook unpacks to is counted before it is
 //! trusted: a thousand bytes can claim gigabytes.
 
+use super::references::References;
 use super::{Builder, Cells, Notice, Table, TableFault, TableKind, household, too_large};
 use calamine::{DataRef, ExcelDateTime, Reader, Sheet, SheetVisible, Xlsx};
 use std::fmt::Display;
-use std::io::{Cursor, Read, copy, sink};
+use std::io::{Cursor, Read, copy};
 use zip::ZipArchive;
 
 type Workbook<'a> = Xlsx<Cursor<&'a [u8]>>;
@@ -26,7 +27,7 @@ pub(super) fn read(bytes: &[u8], kinds: &[TableKind]) -> Result<Table, TableFaul
 }
 
 /// Unpacks every part once, into nothing, and counts. Also refuses a string table that announces more strings than it
-/// has bytes: the reader would make room for all of them at once.
+/// has bytes, since the reader would make room for all of them at once, and references to cells that no sheet has.
 fn vet(bytes: &[u8], most_bytes: u64) -> Result<(), TableFault> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let mut left = most_bytes;
@@ -34,13 +35,19 @@ fn vet(bytes: &[u8], most_bytes: u64) -> Result<(), TableFault> {
         let part = archive.by_index(index).map_err(broken)?;
         let is_strings = part.name().map_err(broken)?.to_ascii_lowercase().contains("sharedstrings");
         let mut part = part.take(left + 1);
-        let mut strings = Vec::new();
-        let unpacked =
-            if is_strings { part.read_to_end(&mut strings).map(|n| n as u64) } else { copy(&mut part, &mut sink()) };
+        let (mut strings, mut references) = (Vec::new(), References::default());
+        let unpacked = if is_strings {
+            part.read_to_end(&mut strings).map(|n| n as u64)
+        } else {
+            copy(&mut part, &mut references)
+        };
         let unpacked = unpacked.map_err(broken)?;
         left = left.checked_sub(unpacked).ok_or_else(|| too_large("256 MiB unpacked"))?;
         if announced_strings(&strings).any(|count| count > strings.len() as u64) {
             return Err(broken("a string table that announces more than it holds"));
+        }
+        if references.is_impossible {
+            return Err(broken("a reference to a cell that no sheet has"));
         }
     }
     Ok(())

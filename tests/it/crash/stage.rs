@@ -218,11 +218,6 @@ impl Stage {
         self.put("bureau/in", "payments.csv", payments(false).as_bytes());
     }
 
-    /// Takes a file of a bank in the foreground.
-    pub(crate) fn ingest(&self, bank: &str, file: &Path) -> Checked<Came> {
-        Ok(self.run("maker", &["ingest", "--from", bank, file.to_str().unwrap()], None)?.0)
-    }
-
     /// A table as it is exported.
     pub(crate) fn export(&self, what: &str) -> Checked<Vec<String>> {
         let (_, text) = self.run("maker", &["export", what], None)?;

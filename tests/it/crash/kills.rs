@@ -106,7 +106,7 @@ fn killed_at_any_moment_it_posts_everything_once() {
     let ways = Ways::new(&program);
     doubled(&ways, &ways.before_in.copy()).unwrap();
     let number = |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
-    let until = Instant::now() + Duration::from_secs(number("KILL_SECONDS", 30));
+    let until = Instant::now() + Duration::from_secs(number("KILL_SECONDS", 20));
     let (mut seed, mut kills, mut bureaus) = (number("KILL_SEED", 1), 0, 0);
     loop {
         let seeds: Vec<u64> = (seed..).take(super::AT_ONCE).collect();

@@ -2,8 +2,10 @@
 //!
 //! Without the feature the macros are nothing, or the plain call. With it `DAIKOU_FAILPOINT=name[:nth]` ends the process
 //! at the n-th time that the named place is reached: nothing is unwound, flushed or closed. `DAIKOU_MUTANT=name` puts in
-//! one of the faults that proofs are there to find; a proof that does not see them proves nothing. `disk` is for the
-//! simulation: deaths by chance at every place and call, and a disk that forgets.
+//! one of the faults that proofs are there to find; a proof that does not see them proves nothing. `DAIKOU_PLACES=FILE`
+//! writes down every place that is passed, with the process, and `DAIKOU_STRETCH_ROWS=N` makes the stretches of large
+//! files so short that a small file has several. `disk` is for the simulation: deaths by chance at every place and call,
+//! and a disk that forgets.
 
 /// The way of a file in: from its arrival to its receipt.
 pub const WAY_IN: [(&str, &str); 23] = [
@@ -55,6 +57,45 @@ pub const WAY_OUT: [(&str, &str); 21] = [
     ("sent.before-commit", "the evidence is recorded, not committed"),
     ("sent.after-commit", "`sent` is committed"),
     ("send.done", "the batch is reported"),
+];
+
+/// The line to a bank's own server: places that a folder of ours has not.
+pub const LINE: [(&str, &str); 16] = [
+    ("line.open", "the line is open, nothing is asked"),
+    ("put.written", "the temporary file has all bytes, and is not closed"),
+    ("fetch.listed", "the bank's folder is listed"),
+    ("fetch.part", "a copy is begun, it is empty"),
+    ("fetch.copied", "all bytes came, the second look is not done"),
+    ("fetch.looked", "the second look is done, the copy need not be on disk"),
+    ("fetch.synced", "the copy is on disk, without its name"),
+    ("fetch.named", "the copy has its name, the folder is not on disk"),
+    ("fetch.landed", "the copy lies with us, and nothing says so"),
+    ("fetch.noted", "it is noted that the copy lies with us"),
+    ("fetch.done", "what belongs to it is looked at"),
+    ("end.begun", "booked; the file lies at the bank"),
+    ("end.looked", "it still is what was fetched"),
+    ("end.done", "it is deleted or moved at the bank"),
+    ("end.seen", "it is seen to be gone"),
+    ("end.noted", "it is noted that it is gone"),
+];
+
+/// Between the stretches of a large file.
+pub const STRETCHES: [(&str, &str); 2] = [
+    ("ahead.read", "the next stretch is read while this one is being written"),
+    ("ahead.kept", "a stretch is committed, the next one is read and decided by it"),
+];
+
+/// What commands and the daemon do besides: papers, the feed, backups. Commits have the name of their action.
+pub const REST: [(&str, &str); 9] = [
+    ("paper.kept", "the bytes of an approved paper are in the archive, nothing is approved"),
+    ("feed.cut", "a file of the feed is worked out, its number is not taken"),
+    ("feed.begun", "its number is taken, the file is not out"),
+    ("feed.out", "the file is out, and nothing says so"),
+    ("feed.noted", "it is noted that the file is out"),
+    ("backup.store", "the store is copied"),
+    ("backup.spool", "the spool is copied"),
+    ("backup.kept", "archive and quarantine are copied"),
+    ("backup.whole", "the manifest is written, nothing says so"),
 ];
 
 /// Faults that are put in.
@@ -110,6 +151,14 @@ macro_rules! file_clock {
     };
 }
 
+/// A size that a proof may make smaller: `DAIKOU_<name>` in the environment.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! at_most {
+    ($name:literal, $usual:expr) => {
+        $usual
+    };
+}
+
 #[cfg(feature = "failpoints")]
 macro_rules! on_disk {
     ($call:ident($($of:expr),+), $act:expr) => {
@@ -121,6 +170,13 @@ macro_rules! on_disk {
 macro_rules! file_clock {
     () => {
         $crate::failpoint::disk::now()
+    };
+}
+
+#[cfg(feature = "failpoints")]
+macro_rules! at_most {
+    ($name:literal, $usual:expr) => {
+        $crate::failpoint::armed::at_most($name, $usual)
     };
 }
 
@@ -147,8 +203,10 @@ pub mod disk;
 #[cfg(feature = "failpoints")]
 pub(crate) mod armed {
     use rustix::process::{Signal, getpid, kill_process};
-    use std::sync::LazyLock;
+    use std::fs::File;
+    use std::io::Write;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{LazyLock, Mutex, PoisonError};
 
     /// The place, and how many times it is passed before.
     static WANTED: LazyLock<Option<(String, AtomicU64)>> = LazyLock::new(|| {
@@ -160,7 +218,17 @@ pub(crate) mod armed {
 
     static MUTANT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("DAIKOU_MUTANT").ok());
 
+    static PLACES: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| {
+        let path = std::env::var_os("DAIKOU_PLACES")?;
+        let opened = File::options().create(true).append(true).open(&path);
+        Some(Mutex::new(opened.unwrap_or_else(|error| panic!("DAIKOU_PLACES={}: {error}", path.display()))))
+    });
+
     pub(crate) fn reach(place: &str) {
+        if let Some(places) = &*PLACES {
+            let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+            writeln!(places, "{} {place}", std::process::id()).expect("the list of places can be written");
+        }
         if super::disk::pass(place) {
             return;
         }
@@ -177,5 +245,10 @@ pub(crate) mod armed {
 
     pub(crate) fn is_mutant(name: &str) -> bool {
         MUTANT.as_deref() == Some(name)
+    }
+    /// The usual size, or the one of the environment where that is smaller.
+    pub(crate) fn at_most(name: &str, usual: usize) -> usize {
+        let Ok(text) = std::env::var(format!("DAIKOU_{name}")) else { return usual };
+        text.parse::<usize>().unwrap_or_else(|_| panic!("DAIKOU_{name}={text}: a number")).clamp(1, usual)
     }
 }

@@ -16,8 +16,8 @@ pub struct BackupArgs {
 
 /// Runs `backup`.
 pub fn run(args: &BackupArgs, context: &Context) -> Ran {
-    let bureau = context.open()?;
-    let backup = back_up(&bureau, &context.config, &args.dir)?;
+    let mut bureau = context.open()?;
+    let backup = back_up(&mut bureau, &context.config, &args.dir, &context.order())?;
     let (dir, files, bytes) = (args.dir.display().to_string(), backup.files, backup.bytes);
     let (anchor, manifest) = (backup.anchor.map(|anchor| anchor.to_string()), hex(&backup.manifest));
     if context.json {

@@ -10,6 +10,7 @@ use crate::daemon::receipts::{Receipt, Sender};
 use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::format::table::TableKind;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `ingest`.
@@ -55,9 +56,12 @@ pub fn run(args: &IngestArgs, context: &Context) -> Ran {
             }
         }
     }
-    show(&receipts, context);
-    if let Some(_copy) = rehearsal {
-        show_difference(&before, &crate::store::balance::balances(bureau.store.connection())?);
+    match rehearsal {
+        None => show(&receipts, None, context),
+        Some(_copy) => {
+            let after = crate::store::balance::balances(bureau.store.connection())?;
+            show(&receipts, Some(&crate::store::balance::difference(&before, &after)), context);
+        }
     }
     let findings = incomplete || receipts.iter().any(Receipt::has_findings);
     Ok(if findings { Exit::Findings } else { Exit::Done })
@@ -94,12 +98,23 @@ fn sender(bureau: &Bureau, from: Option<&str>, file: &Path) -> Result<Sender, Cl
         .ok_or_else(|| CliError::Usage(format!("{}: nobody's inbox; say who sent it with --from", file.display())))
 }
 
-fn show(receipts: &[Receipt], context: &Context) {
-    if context.json {
-        let shown: Vec<_> = receipts.iter().map(Receipt::json).collect();
-        context.print_json(&serde_json::Value::Array(shown));
-    } else {
-        receipts.iter().for_each(|receipt| print!("{}", receipt.text()));
+/// An account that would move, by how much debit and by how much credit.
+type Moved = (Account, Money, Money);
+
+/// The receipts, and of a dry run what the balances would grow by.
+fn show(receipts: &[Receipt], dry_run: Option<&[Moved]>, context: &Context) {
+    let shown = || receipts.iter().map(Receipt::json).collect::<Vec<_>>();
+    match dry_run {
+        None if context.json => context.print_json(&serde_json::Value::Array(shown())),
+        Some(moved) if context.json => {
+            let row = |(account, debit, credit): &Moved| json!({ "account": account.to_string(), "debit": debit.to_string(), "credit": credit.to_string() });
+            let moved: Vec<_> = moved.iter().map(row).collect();
+            context.print_json(&json!({ "dry_run": true, "receipts": shown(), "balance_difference": moved }));
+        }
+        _ => {
+            receipts.iter().for_each(|receipt| print!("{}", receipt.text()));
+            dry_run.iter().for_each(|moved| show_difference(moved));
+        }
     }
 }
 
@@ -118,15 +133,13 @@ fn rehearse(bureau: &mut Bureau) -> Result<tempfile::TempDir, CliError> {
     Ok(copy)
 }
 
-fn show_difference(before: &crate::store::balance::Balances, after: &crate::store::balance::Balances) {
-    let changes = crate::store::balance::difference(before, after);
+fn show_difference(changes: &[Moved]) {
     if changes.is_empty() {
         return eprintln!("试运行：未作任何变动；正式处理时余额也不变");
     }
     let headings = [("科目", Kind::Text), ("借方", Kind::Amount), ("贷方", Kind::Amount)];
-    let row = |(account, debit, credit): &(Account, Money, Money)| {
-        vec![both(&account.to_string()), debit.to_string(), credit.to_string()]
-    };
+    let row =
+        |(account, debit, credit): &Moved| vec![both(&account.to_string()), debit.to_string(), credit.to_string()];
     let rows: Vec<Vec<String>> = changes.iter().map(row).collect();
     eprint!("试运行：未作任何变动；正式处理时余额将增加\n{}", aligned(&headings, &rows));
 }

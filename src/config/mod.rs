@@ -51,6 +51,8 @@ pub struct Config {
     pub least_free_mb: u64,
     /// An instruction without a final answer is an alarm after so many working days.
     pub ageing_workdays: u16,
+    /// The newest backup is an alarm after so many days; `None`: backups are taken otherwise, and nobody is told.
+    pub backup_days: Option<u16>,
     /// When the daemon plans, drafts and sends on working days.
     pub schedule: Schedule,
     /// Every district, by code or name.
@@ -294,6 +296,7 @@ impl Reader<'_> {
             incomplete_after_s: raw.incomplete_after_s,
             least_free_mb: raw.least_free_mb,
             ageing_workdays: raw.ageing_workdays,
+            backup_days: raw.backup_days,
             schedule: Schedule {
                 plan: self.time(&raw.schedule.plan),
                 instruct: self.time(&raw.schedule.instruct),

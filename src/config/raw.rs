@@ -24,6 +24,8 @@ pub(super) struct RawConfig {
     #[serde(default = "ageing_workdays")]
     pub(super) ageing_workdays: u16,
     #[serde(default)]
+    pub(super) backup_days: Option<u16>,
+    #[serde(default)]
     pub(super) schedule: RawSchedule,
     #[serde(default)]
     pub(super) district: Vec<RawDistrict>,

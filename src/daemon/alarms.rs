@@ -49,6 +49,7 @@ classes! {
     "transfer-late" "划款逾期" "clerk" "向代缴部门催款；daikou export claims 可见未结清的金额";
     "reconciliation" "账与对账单有差异" "clerk" "运行 daikou reconcile 查看逐项差异和处理办法；原因消除后自动解除";
     "feed-unacknowledged" "记账推送未回执" "operator" "问业务系统是否已入账并请其回执；不要删除或改名推送文件";
+    "backup-old" "备份过旧" "operator" "现在就运行 daikou backup 到另一块磁盘，再查每晚的任务为何没有运行；常驻进程不必停";
     "zero-payment" "零自付批次待批准" "checker" "用 daikou status 查看后批准，否则落入下一清算期或过年失效";
 }
 

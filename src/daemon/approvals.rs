@@ -1,6 +1,7 @@
 //! Maker and checker (R21): a step that needs another person is asked for, and carried out when that person says yes.
 
 use crate::daemon::bureau::{Bureau, Order, Step, StepError, refuse};
+use crate::daemon::receipts::flush_outbox;
 use crate::daemon::{
     by_hand, closing, correcting, fixing, instructing, lists, planning, releasing, resolving, retrying, settling,
 };
@@ -113,6 +114,9 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
 
 /// Approves what waits under this number or for this subject, and carries it out. Gives the words for the checker.
 pub fn approve(bureau: &mut Bureau, id: &str, order: &Order) -> Step<String> {
+    // What an earlier yes was to publish, if it died of something: then nothing waits, and the same command is repeated.
+    flush_outbox(bureau)?;
+    settling::note_sent(bureau, order)?;
     loop {
         let approval = waiting_one(bureau, id)?;
         if approval.maker == order.actor {

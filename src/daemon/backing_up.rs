@@ -4,7 +4,7 @@
 //! named. A file that is booked lies in the spool until it is put away: so the spool is copied before the archive, and a
 //! file that moves meanwhile is found in one of them.
 
-use crate::daemon::bureau::{Bureau, Step, refuse, store_path};
+use crate::daemon::bureau::{Bureau, Order, Step, refuse, store_path};
 use crate::store::anchor::{self, Anchor};
 use crate::store::files;
 use crate::transport::{self, Digest, copy_kept, escaped, hex, make_durable, make_folder, unhex};
@@ -41,18 +41,30 @@ struct Making<'a> {
 }
 
 /// Copies the bureau into a missing or empty folder, in the shape that `init` makes: every command works on the copy
-/// where folders are configured relative to the configuration file.
-pub fn back_up(bureau: &Bureau, config_file: &Path, target: &Path) -> Step<Backup> {
+/// where folders are configured relative to the configuration file. The last thing is a row in the audit log of the live
+/// bureau, which says up to where what was copied: the copy itself knows nothing of it.
+pub fn back_up(bureau: &mut Bureau, config_file: &Path, target: &Path, order: &Order) -> Step<Backup> {
+    let backup = copy(bureau, config_file, target)?;
+    failpoint!("backup.whole");
+    let subject = format!("up to {}", backup.anchor.map_or(0, |anchor| anchor.seq));
+    bureau.store.transact(&order.act("backup", subject, backup.manifest), |_| Ok(()))?;
+    Ok(backup)
+}
+
+fn copy(bureau: &Bureau, config_file: &Path, target: &Path) -> Step<Backup> {
     let config = &bureau.config;
     refuse_place(target, &[&config.state, &config.drops])?;
     make_folder(target)?;
     let state = below(&config.root, &config.state, "state");
     let mut making = Making { target, copied: BTreeMap::new(), bytes: 0 };
     let anchor = making.store(bureau, &state)?;
+    failpoint!("backup.store");
     making.spool(bureau, &state)?;
+    failpoint!("backup.spool");
     for kept in ["archive", "quarantine"] {
         making.tree(&config.state.join(kept), &state.join(kept))?;
     }
+    failpoint!("backup.kept");
     for data in ["policy", "calendars", "formats"] {
         making.tree(&config.root.join(data), Path::new(data))?;
     }

@@ -13,6 +13,9 @@ use crate::store::comparisons::{Snapshot, before, counts, of_month};
 use crate::store::{files, recognised};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Where comparisons go, below `drops/`.
+const FOLDER: &str = "bureau/out";
+
 /// A comparison with what it is held against.
 pub struct Comparison {
     recognized_year: i16,
@@ -43,8 +46,17 @@ pub fn monthly(bureau: &mut Bureau, order: &Order) -> Step<Vec<String>> {
     if !has_lists || is_made || bureau.config.policies.of(fee_year_of(bureau, year)).is_none() {
         return Ok(Vec::new());
     }
-    let found = run(bureau, year, order)?;
-    publish(bureau, &found, order)
+    // In one transaction: a comparison that is kept is made for this month, and would not be told any more.
+    let found = look(bureau, year, order.today())?;
+    let sheets = found.papers(bureau);
+    let month = Month::of(order.today());
+    let act = order.act("compare", format!("{year} {month}"), bureau.config.digest);
+    let path = bureau.store.transact(&act, |txn| {
+        txn.keep_comparison(year, month, order.today(), &found.now)?;
+        papers::post(txn, FOLDER, &found.stem(), &sheets.iter().collect::<Vec<_>>())
+    })?;
+    flush_outbox(bureau)?;
+    Ok(vec![path])
 }
 
 /// The fee year for which lists of a recognition year count.
@@ -80,6 +92,11 @@ fn names(people: &[Recognised], differences: &BTreeSet<Difference>) -> BTreeMap<
 }
 
 impl Comparison {
+    /// What the name of its workbook begins with.
+    fn stem(&self) -> String {
+        format!("compare-{}", self.recognized_year)
+    }
+
     /// 比对汇总 and 比对明细.
     pub fn papers(&self, bureau: &Bureau) -> Vec<Paper> {
         vec![self.summary(bureau), self.details(bureau)]
@@ -196,8 +213,8 @@ fn counted() -> Vec<(&'static str, String)> {
 /// Puts the papers of a comparison into `bureau/out`. Gives their paths below `drops/`.
 pub fn publish(bureau: &mut Bureau, found: &Comparison, order: &Order) -> Step<Vec<String>> {
     let sheets = found.papers(bureau);
-    let named = vec![(format!("compare-{}", found.recognized_year), sheets.iter().collect::<Vec<_>>())];
-    let paths = papers::publish(bureau, "publish-comparison", "bureau/out", &named, order)?;
+    let named = vec![(found.stem(), sheets.iter().collect::<Vec<_>>())];
+    let paths = papers::publish(bureau, "publish-comparison", FOLDER, &named, order)?;
     flush_outbox(bureau)?;
     Ok(paths)
 }

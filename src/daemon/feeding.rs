@@ -39,6 +39,7 @@ pub fn feed(bureau: &mut Bureau, until: Option<DateTime>, order: &Order) -> Step
         let Some(file) = outgoing::next(bureau.store.connection(), max_rows, until, order.today(), &banks)? else {
             break;
         };
+        failpoint!("feed.cut");
         let act = order.act("feed", file.name(), file.sha256);
         if bureau.store.apply(&act, version, |txn| txn.keep_feed_file(&file))? == Applied::New {
             made.push(file);
@@ -60,8 +61,11 @@ pub fn publish_all(bureau: &Bureau) -> Step<()> {
             return Err(crate::store::Error::Broken(words).into());
         }
         make_shared_folder(&folder)?;
+        failpoint!("feed.begun");
         publish(&folder, OsStr::new(&file.name()), &bytes)?;
+        failpoint!("feed.out");
         bureau.store.feed_is_out(file.number)?;
+        failpoint!("feed.noted");
     }
     Ok(())
 }

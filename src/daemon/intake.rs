@@ -386,7 +386,7 @@ fn decide(
             payouts::take(taking, &table, (*payer, *district), order)
         }
         (TableKind::Payments, Sender::Bureau) => payments::take(taking, &table, order),
-        (TableKind::Statement, Sender::Bureau) if before => Ok(Ended::Duplicate),
+        (TableKind::Statement | TableKind::FeedAck, Sender::Bureau) if before => Ok(Ended::Duplicate),
         (TableKind::Statement, Sender::Bureau) => statements::take(taking, &table, order),
         (TableKind::FeedAck, Sender::Bureau) => feeding::take_acks(taking, &table, order),
         (kind, _) => Ok(Ended::Quarantined(vec![not_taken(kind)])),

@@ -52,7 +52,8 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, given: &Given, order: &Order
     };
     let version = ListVersion { payer, district, year: list.year, as_of: list.as_of };
     let in_force = files::list_in_force(taking.bureau.store.connection(), &version)?;
-    if in_force.as_ref().is_some_and(|list| list.sha256 == given.sha256) {
+    let waits = || waiting::is_waiting(taking.bureau.store.connection(), &version, &given.sha256);
+    if in_force.as_ref().is_some_and(|list| list.sha256 == given.sha256) || waits()? {
         return Ok(Ended::Duplicate);
     }
     taking.write(order, |txn, file| {

@@ -22,7 +22,7 @@ use crate::pipeline::{conclude, post, refuse_file, settle, validate};
 use crate::store::{Applied, Store, book, files};
 use std::ops::Range;
 
-/// Rows of one transaction, and the widest stretch of a batch that one may span.
+/// Rows of one transaction; a stretch spans at most twice as much of a batch.
 const STRETCH_ROWS: usize = 50_000;
 
 /// Bytes of the copy that are read at once: they stay in the processor's cache until they are decoded.
@@ -188,6 +188,7 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
             let (applied, read) = write_and_read_on(write, next, |(store, rows)| read_book(store, &sound, rows, today));
             if applied? == Applied::New {
                 ahead = read.transpose()?.and_then(|book| book.after(&changes));
+                failpoint!("ahead.kept");
                 break;
             }
         }
@@ -202,7 +203,13 @@ fn write_and_read_on<S: Send, W, R: Send>(
     read: impl FnOnce(S) -> R + Send,
 ) -> (W, Option<R>) {
     std::thread::scope(|scope| {
-        let reading = next.map(|next| scope.spawn(move || read(next)));
+        let reading = next.map(|next| {
+            scope.spawn(move || {
+                let read = read(next);
+                failpoint!("ahead.read");
+                read
+            })
+        });
         let written = write();
         let read = reading.map(|reading| reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         (written, read)
@@ -280,11 +287,12 @@ fn answered(taking: &Taking<'_>, sound: &Sound, book: &BatchBook, rows: &[Row]) 
 
 /// Stretches of rows: at most so many rows, and no wider than twice that in the batch.
 fn stretches(rows: &[Row], from: usize) -> Vec<Range<usize>> {
+    let most = at_most!("STRETCH_ROWS", STRETCH_ROWS);
     let mut found = Vec::new();
     let mut start = from;
     for index in from..rows.len() {
-        let too_many = index - start >= STRETCH_ROWS;
-        let too_wide = (rows[index].sequence - rows[start].sequence) as usize >= 2 * STRETCH_ROWS;
+        let too_many = index - start >= most;
+        let too_wide = (rows[index].sequence - rows[start].sequence) as usize >= 2 * most;
         if too_many || too_wide {
             found.push(start..index);
             start = index;

@@ -31,9 +31,10 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, given: &Given, order: &Order
     let words = Words { district: &district, bank: &bank, knows_area: &knows_area, arrived: order.today() };
     let roster = Roster::new(table, words);
     let (mut accepted, mut findings, mut refused) = (0, Vec::new(), 0);
+    let most = at_most!("STRETCH_ROWS", STRETCH);
     let mut start = 0;
     loop {
-        let end = (start + STRETCH).min(roster.len());
+        let end = (start + most).min(roster.len());
         let part = roster.take(start..end);
         accepted += part.rows.len() as u64;
         refused += refused_rows(&part.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());

@@ -315,6 +315,7 @@ fn freeze(
     for (name, bytes) in &files {
         keep(&bureau.config.state, name, bytes, order.today())?;
     }
+    failpoint!("paper.kept");
     let folder = out_folder(&drafted.head);
     let act = order.act("settlement", drafted.subject(), drafted.sha256);
     let applied = bureau.store.apply(&act, version, |txn| {

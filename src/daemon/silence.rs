@@ -7,9 +7,9 @@ use crate::daemon::schedule::WindowState;
 use crate::daemon::settling::{Overdue, overdue};
 use crate::domain::calendar::{Date, PastTheData, WorkingDays, days_before, next_day};
 use crate::domain::instruction::BatchState;
-use crate::store::batches;
 use crate::store::figures::{self, Unanswered};
 use crate::store::gaps::{self, Gap};
+use crate::store::{batches, chain};
 use crate::transport::free_bytes;
 
 /// One thing that a person must look at.
@@ -24,7 +24,7 @@ pub struct Silence {
 }
 
 /// Classes that are judged here: one that is not found is over.
-pub const JUDGED: [&str; 8] = [
+pub const JUDGED: [&str; 9] = [
     "answer-late",
     "delivery-in-doubt",
     "zero-payment",
@@ -33,6 +33,7 @@ pub const JUDGED: [&str; 8] = [
     "sequence-gap",
     "settlement-late",
     "transfer-late",
+    "backup-old",
 ];
 
 /// All that follows cheaply.
@@ -42,6 +43,7 @@ pub fn judge(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
     found.extend(lists(bureau, today)?);
     found.extend(windows(bureau)?);
     found.extend(settlements(bureau, today)?);
+    found.extend(backup(bureau, today)?);
     found.extend(gaps::gaps(bureau.store.connection())?.iter().map(|gap| gap_words(bureau, gap)));
     Ok(found)
 }
@@ -70,6 +72,20 @@ pub fn disk(bureau: &Bureau) -> Step<Option<Silence>> {
     let least = bureau.config.least_free_mb;
     let words = format!("expected at least {least} MiB free, found {free}: intake pauses until there is room again");
     Ok((free < least).then(|| Silence { class: "disk-low", subject: "state".to_owned(), words }))
+}
+
+/// The newest backup is older than the configuration allows; where there is none, the first act is.
+fn backup(bureau: &Bureau, today: Date) -> Step<Option<Silence>> {
+    let Some(allowed) = bureau.config.backup_days else { return Ok(None) };
+    let (newest, first) = chain::backed_up(bureau.store.connection())?;
+    let limit = days_before(today, i64::from(allowed));
+    let words = match (newest, first) {
+        (Some(newest), _) if newest < limit => format!("the newest backup is of {newest}, expected one since {limit}"),
+        (None, Some(first)) if first < limit => format!("no backup since {first}, expected one since {limit}"),
+        _ => return Ok(None),
+    };
+    let words = format!("{words}: `daikou backup` onto another disk now, the daemon goes on meanwhile");
+    Ok(Some(Silence { class: "backup-old", subject: "state".to_owned(), words }))
 }
 
 /// Working days since the oldest batch without an answer was sent, for the figure.

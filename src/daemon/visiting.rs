@@ -187,7 +187,11 @@ impl Visitor {
     fn connected(&mut self) -> Step<&mut SftpRemote> {
         let remote = match self.remote.take() {
             Some(remote) => remote,
-            None => SftpRemote::connect(&self.profile, &self.watchdog)?,
+            None => {
+                let remote = SftpRemote::connect(&self.profile, &self.watchdog)?;
+                failpoint!("line.open");
+                remote
+            }
         };
         Ok(self.remote.insert(remote))
     }
@@ -218,6 +222,7 @@ impl Visitor {
     fn fetch(&mut self, bureau: &mut Bureau) -> Step<usize> {
         let profile = self.profile.clone();
         let listing = self.connected()?.list(&profile.get, LISTED)?;
+        failpoint!("fetch.listed");
         let (found, mut odd) = inbound::sort(&profile, &listing.entries);
         let is_return = |entry: &Entry| self.kind(bureau, entry).is_some();
         let (found, others): (Vec<Entry>, Vec<Entry>) = found.into_iter().partition(is_return);
@@ -258,7 +263,9 @@ impl Visitor {
             return Ok(false);
         };
         bureau.store.note_fetched(self.bank.number, listed(&fetched.entry), fetched.sha256)?;
+        failpoint!("fetch.noted");
         self.look_at_its_data_again(bureau, &fetched.entry)?;
+        failpoint!("fetch.done");
         Ok(true)
     }
 
@@ -312,9 +319,11 @@ impl Visitor {
             self.done.insert(entry);
             return Ok(());
         }
+        failpoint!("end.begun");
         if !self.is_there(&entry)? {
             return Ok(());
         }
+        failpoint!("end.looked");
         let mut names = vec![entry.name.clone()];
         names.extend(profile.marker.iter().map(|marker| [&entry.name, marker.as_bytes()].concat()));
         for name in names {
@@ -323,13 +332,17 @@ impl Visitor {
                 Err(fault) => return Err(fault.into()),
             }
         }
+        failpoint!("end.done");
         // Servers say "nothing there" of a missing folder too.
         if self.is_there(&entry)? {
             self.stuck.insert(entry.clone());
             self.done.insert(entry);
             return Ok(());
         }
-        Ok(bureau.store.note_gone(self.bank.number, listed(&entry))?)
+        failpoint!("end.seen");
+        bureau.store.note_gone(self.bank.number, listed(&entry))?;
+        failpoint!("end.noted");
+        Ok(())
     }
 
     /// Whether it still is the file that was listed.

@@ -57,7 +57,8 @@ fn approval(row: &Row<'_>) -> rusqlite::Result<Approval> {
 }
 
 impl Txn<'_> {
-    /// Asks for an approval; an older request for the same thing is void.
+    /// Asks for an approval; an older request for the same thing is void. Asked twice is asked once: whoever repeats a
+    /// command after a crash does not take away what the checker looks at.
     pub fn ask(
         &self,
         kind: &str,
@@ -67,6 +68,11 @@ impl Txn<'_> {
         maker: &str,
         on: Date,
     ) -> Result<()> {
+        let same =
+            "SELECT 1 FROM approval WHERE state = 0 AND kind = ?1 AND subject = ?2 AND request = ?3 AND digest = ?4";
+        if self.tx.prepare_cached(same)?.exists((kind, subject, request, &digest[..]))? {
+            return Ok(());
+        }
         self.void(kind, subject)?;
         self.insert_approval(kind, subject, request, digest, (maker, ""), on)
     }

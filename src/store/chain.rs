@@ -1,9 +1,9 @@
 //! The audit log: one row per transaction, chained by digests (I11).
 
-use crate::domain::calendar::DateTime;
+use crate::domain::calendar::{Date, DateTime, parse_date};
 use crate::store::words::Accounts;
 use crate::store::{Result, Store};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 /// Who does what to what, and when: the business date and time is given, never read.
@@ -57,6 +57,17 @@ pub fn head(conn: &Connection) -> Result<(i64, [u8; 32])> {
         None => Ok((0, [0; 32])),
         Some(row) => Ok((row.get(0)?, row_digest(row)?)),
     }
+}
+
+/// Business dates of the newest backup and of the first act, where there are any.
+pub fn backed_up(conn: &Connection) -> Result<(Option<Date>, Option<Date>)> {
+    let newest = "SELECT at FROM audit WHERE action = 'backup' ORDER BY seq DESC LIMIT 1";
+    let first = "SELECT at FROM audit ORDER BY seq LIMIT 1";
+    let on = |sql: &str| -> Result<Option<Date>> {
+        let at: Option<String> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+        Ok(at.and_then(|at| parse_date(at.get(..10)?)))
+    };
+    Ok((on(newest)?, on(first)?))
 }
 
 /// Digest of one stored row: what the next row calls `previous`.

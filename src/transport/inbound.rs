@@ -125,7 +125,9 @@ pub fn fetch(
         Ok(Some(sha256)) => {
             let target = folder.join(name);
             disk::rename(&part, &target).map_err(|source| Error::io(&target, "rename the copy", source))?;
+            failpoint!("fetch.named");
             sync_folder(folder)?;
+            failpoint!("fetch.landed");
             return Ok(Some(Fetched { entry: entry.clone(), sha256 }));
         }
         other => other.map(|_| None),
@@ -138,15 +140,19 @@ pub fn fetch(
 fn copy(remote: &mut dyn Remote, profile: &Profile, entry: &Entry, part: &Path) -> Result<Option<Digest>, Fault> {
     let path = RemotePath::new(&profile.get, &entry.name);
     let mut copy = Copy { file: create_new(part, 0o600)?, hasher: Sha256::new() };
+    failpoint!("fetch.part");
     let size = match remote.read(&path, profile.max_bytes, &mut copy) {
         Ok(size) => size,
         Err(Fault::Gone { .. }) => return Ok(None),
         Err(fault) => return Err(fault),
     };
+    failpoint!("fetch.copied");
     if size != entry.size || look_again(remote, profile, &path, entry)?.as_ref() != Some(entry) {
         return Ok(None);
     }
+    failpoint!("fetch.looked");
     disk::sync(&copy.file).map_err(|source| Error::NotDurable { path: escaped(part), source })?;
+    failpoint!("fetch.synced");
     Ok(Some(copy.hasher.finalize().into()))
 }
 

@@ -192,6 +192,7 @@ impl SftpRemote {
                 }
             }
         }
+        failpoint!("put.written");
         if self.profile.fsync {
             // Not every server can; the bytes are read back all the same.
             let _ = file.fsync();
@@ -272,6 +273,7 @@ impl Remote for SftpRemote {
         let limits = self.profile.transfer_limits();
         self.within(limits, |remote| {
             let file = remote.open(path, OpenFlags::WRITE | OpenFlags::EXCLUSIVE, CREATING)?;
+            failpoint!("put.created");
             remote.write_all(file, path, bytes)
         })
     }
@@ -281,7 +283,9 @@ impl Remote for SftpRemote {
         // No flags: version 3 of the protocol has none, and a name that is taken must be refused.
         self.within(limits, |remote| {
             let renamed = remote.sftp.rename(native(from), native(to), None);
-            renamed.map_err(|error| remote.fault("rename", Some(to), &error))
+            renamed.map_err(|error| remote.fault("rename", Some(to), &error))?;
+            failpoint!("name.given");
+            Ok(())
         })
     }
 

@@ -5,15 +5,20 @@
 //! does both). Without it they say that they were skipped.
 
 mod kills;
+mod large;
+#[cfg(feature = "bank-sim")]
+mod line;
 mod matrix;
 mod mutants;
 mod oracle;
+mod page;
 pub(crate) mod stage;
+mod year;
 
 use std::path::PathBuf;
 
 /// Runs that go on at once: they wait for the disk and for quiet inboxes.
-const AT_ONCE: usize = 4;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// The program with its failpoints, where it was built.
 fn program() -> Option<PathBuf> {

@@ -1,7 +1,7 @@
 //! What is kept can be had again: backups are rehearsed, not believed.
 
 use crate::bureau::{Bureau, TODAY, all_paid, names, wait_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -97,10 +97,17 @@ fn a_backup_is_restored_and_work_goes_on_from_it_without_posting_twice() {
     wait_for("its file is put away", || names(&bureau.drops("banks/rural/in")).is_empty());
 
     let backup = bureau.beside("backup");
+    let at_backup = exports(&bureau.home());
     let (code, said) = bureau.daikou(&["backup", backup.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
-    let at_backup = exports(&bureau.home());
     assert_manifest_holds(&backup);
+    let manifest = Sha256::digest(fs::read(backup.join("MANIFEST.sha256")).unwrap());
+    let manifest: String = manifest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let log = daikou(&bureau.home(), &["export", "audit"]).1;
+    let last = log.lines().last().unwrap();
+    let head = fs::read_to_string(backup.join("ANCHOR")).unwrap();
+    let up_to = format!(",backup,up to {},{manifest},", head.split(':').next().unwrap());
+    assert!(last.contains(&up_to), "{last}: {up_to}");
     assert!(daemon.stop().0.success());
 
     let restored = restore(&backup, &bureau.beside("restored"));
@@ -308,8 +315,7 @@ fn a_dry_run_changes_nothing_and_is_what_the_real_run_does() {
             let mut command = Command::new(env!("CARGO_BIN_EXE_daikou"));
             command.arg("--config").arg(home.join("daikou.toml")).args(["--today", TODAY, "--json", "ingest"]);
             let output = command.args(dry).args(["--from", from]).arg(&path).output().unwrap();
-            let receipts: Value = serde_json::from_slice(&output.stdout).unwrap();
-            (output.status.code(), receipts, String::from_utf8(output.stderr).unwrap())
+            serde_json::from_slice::<Value>(&output.stdout).map(|said| (output.status.code(), said)).unwrap()
         };
         let (before, kept) = (exports(&home), balances(&home));
         let mut stored = Vec::new();
@@ -322,26 +328,39 @@ fn a_dry_run_changes_nothing_and_is_what_the_real_run_does() {
             places.into_iter().filter(|place| !place.starts_with("state/daikou.db-")).collect()
         };
         assert_eq!(ours(now), ours(stored), "{name}: nor does it leave a file");
+        assert_eq!(rehearsed.1["dry_run"], true);
         let real = given(&[]);
-        assert_eq!((real.0, &real.1), (rehearsed.0, &rehearsed.1), "{name}: the same receipt");
+        assert_eq!((real.0, &real.1), (rehearsed.0, &rehearsed.1["receipts"]), "{name}: the same receipt");
+        let shown = rehearsed.1["balance_difference"].as_array().unwrap();
         let after = balances(&home);
-        let mut moved = 0;
+        let mut moved = Vec::new();
         for (account, [debit, credit]) in after {
             let [debit_before, credit_before] = kept.get(&account).copied().unwrap_or_default();
             let (debit, credit) = (debit - debit_before, credit - credit_before);
             let yuan = |fen: i64| format!("{}.{:02}", fen / 100, fen % 100);
-            let shown = rehearsed.2.lines().find(|line| line.contains(&format!(" {account} ")));
-            if (debit, credit) == (0, 0) {
-                assert_eq!(shown, None, "{name}");
-                continue;
+            if (debit, credit) != (0, 0) {
+                moved.push(json!({ "account": account, "debit": yuan(debit), "credit": yuan(credit) }));
             }
-            moved += 1;
-            let line = shown.unwrap_or_else(|| panic!("{name}: {account} is not in {}", rehearsed.2));
-            let amounts: Vec<&str> = line.split_whitespace().rev().take(2).collect();
-            assert_eq!(amounts, [yuan(credit), yuan(debit)], "{name}: {line}");
         }
-        assert_eq!(moved > 0, moves, "{name}: {}", rehearsed.2);
-        assert_eq!(rehearsed.2.contains("余额也不变"), !moves, "{name}: {}", rehearsed.2);
+        assert_eq!(moved.is_empty(), !moves, "{name}: {moved:?}");
+        let sorted = |rows: &[Value]| rows.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        assert_eq!(sorted(shown), sorted(&moved), "{name}");
     }
     assert_eq!(bureau.daikou(&["audit"]).0, Some(0));
+}
+
+/// For people the difference stands beside the receipt.
+#[test]
+fn a_dry_run_says_what_the_balances_will_grow_by() {
+    let bureau = asked();
+    let (name, bytes) = all_paid(&bureau.request("rural").1).remove(0);
+    fs::write(bureau.beside(&name), bytes).unwrap();
+    let path = bureau.beside(&name);
+    let given = |args: &[&str]| daikou(&bureau.home(), &[args, &["--from", "rural", path.to_str().unwrap()]].concat());
+    let (code, said) = given(&["ingest", "--dry-run"]);
+    let line = said.lines().find(|line| line.contains(" personal/own ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(code == Some(0) && line.split_whitespace().last() == Some("60.00"), "{line}");
+    given(&["ingest"]);
+    let (_, said) = given(&["ingest", "--dry-run"]);
+    assert!(said.contains("余额也不变"), "{said}");
 }

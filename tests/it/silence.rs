@@ -140,6 +140,25 @@ fn a_disk_that_is_nearly_full_is_shown_by_whoever_asks() {
     assert_eq!(standing(&bureau, CALM), []);
 }
 
+/// Nobody is told where the configuration names no age; else by the newest whole backup, or by the first act.
+#[test]
+fn a_backup_that_is_too_old_is_shown_until_one_is_taken() {
+    let bureau = Bureau::new(&std::env::temp_dir(), 6);
+    let old = [("backup-old".to_owned(), "state".to_owned())];
+    ingest(&bureau, "bureau", "roster.csv", bureau.roster(&["rural"]).as_bytes());
+    ingest(&bureau, "civil-affairs/500199", "list.csv", bureau.list().as_bytes());
+    assert_eq!(standing(&bureau, "2018-07-20"), []);
+    bureau.set("# backup_days = 2 ", "backup_days = 2 ");
+    assert_eq!(standing(&bureau, "2018-07-07"), [], "its first act was two days ago");
+    assert_eq!(standing(&bureau, "2018-07-08"), old);
+    let (code, said) = bureau.daikou(&["backup", bureau.home().join("state/x").to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(standing(&bureau, "2018-07-08"), old, "one that was refused is none");
+    assert_eq!(bureau.daikou(&["backup", bureau.beside("backup").to_str().unwrap()]).0, Some(0));
+    assert_eq!(standing(&bureau, "2018-07-07"), []);
+    assert_eq!(standing(&bureau, "2018-07-08"), old, "it is of the 5th");
+}
+
 #[test]
 fn what_the_daemon_knows_is_shown_as_long_as_it_lives() {
     let bureau = Bureau::new(&std::env::temp_dir(), 1);

@@ -27,11 +27,15 @@ pub struct DemoArgs {
     /// Shows the log of the year on stderr: a level, or target=level pairs with commas
     #[arg(long, value_name = "LEVEL", default_value = "off")]
     log_level: String,
+    /// Shape of that log
+    #[arg(long, value_name = "SHAPE", default_value = "text", value_parser = ["text", "json"])]
+    log: String,
 }
 
 /// Runs `demo`.
 pub fn run(args: &DemoArgs, context: &Context) -> Ran {
-    log_to_stderr(LogFormat::Text, &args.log_level).map_err(|error| CliError::Usage(error.to_string()))?;
+    let format = if args.log == "json" { LogFormat::Json } else { LogFormat::Text };
+    log_to_stderr(format, &args.log_level).map_err(|error| CliError::Usage(error.to_string()))?;
     let temporary = tempfile::tempdir().map_err(|error| CliError::Io("temporary folder".to_owned(), error))?;
     let dir = args.dir.clone().unwrap_or_else(|| temporary.path().join("demo"));
     set_up(&dir)?;

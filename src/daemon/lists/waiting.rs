@@ -12,6 +12,7 @@ use crate::pipeline::difference::{ListMove, Moved, difference};
 use crate::pipeline::lists::{ListChange, Recognised, compare, scope};
 use crate::store::approvals::{Approval, waiting};
 use crate::store::{self, ListVersion, Txn, files};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -31,6 +32,18 @@ pub(super) fn void_overtaken(txn: &Txn<'_>, version: &ListVersion) -> store::Res
     }
     let words = format!("此前名单（投递文件 {}）待批准的{what}已作废，以本名单为准", overtaken.join("、"));
     Ok((!overtaken.is_empty()).then_some(words))
+}
+
+/// Whether these bytes are a version of the scope that waits already: seen again after a death they ask nothing anew.
+pub(super) fn is_waiting(conn: &Connection, version: &ListVersion, sha256: &[u8; 32]) -> store::Result<bool> {
+    for approval in waiting(conn)?.iter().filter(|approval| approval.kind == "list") {
+        let Ok((asked, of)) = Asked::of(approval) else { continue };
+        let is_of_scope = (of.payer, of.district, of.year) == (version.payer, version.district, version.year);
+        if is_of_scope && files::kept(conn, asked.file)?.is_some_and(|kept| kept.sha256 == *sha256) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Which list a request is about, whatever it asks.

@@ -12,6 +12,7 @@ CREATE TABLE audit (                        -- one row per transaction; the chai
     postings  BLOB    NOT NULL,             -- of the transaction's postings, in order
     previous  BLOB    NOT NULL              -- digest over the row before
 ) STRICT;
+CREATE INDEX audit_backup ON audit (seq) WHERE action = 'backup';
 
 CREATE TABLE file (                         -- drop files: every one that ever arrived
     id          INTEGER PRIMARY KEY,

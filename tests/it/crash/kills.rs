@@ -53,10 +53,14 @@ pub(super) fn doubled(ways: &Ways, stage: &Stage) -> Checked<()> {
     stage.audit()
 }
 
-/// One bureau: files come in an order of chance, the daemon is killed at moments of chance. How often it was.
+/// One bureau: files come in an order of chance, the daemon is killed at moments of chance, and backups are taken beside
+/// it, some of them killed too. Every second bureau has a bank with a server of its own. How often the daemon was killed.
 fn killed_at_random(ways: &Ways, seed: u64) -> Checked<usize> {
     let mut chance = Chance(seed);
-    let stage = ways.before_in.copy();
+    #[cfg_attr(not(feature = "bank-sim"), expect(unused_mut))]
+    let mut stage = ways.before_in.copy();
+    #[cfg(feature = "bank-sim")]
+    let _server = seed.is_multiple_of(2).then(|| super::line::give_a_server(&mut stage));
     let mut waiting = deliveries(ways);
     let mut kills = 0;
     while !waiting.is_empty() {
@@ -66,6 +70,9 @@ fn killed_at_random(ways: &Ways, seed: u64) -> Checked<usize> {
                 give(&stage, &waiting.swap_remove(chance.below(waiting.len() as u64) as usize));
             }
             std::thread::sleep(Duration::from_millis(chance.below(120)));
+        }
+        if chance.below(3) == 0 {
+            stage.back_up(Duration::from_millis(chance.below(400)));
         }
         let is_over = daemon.try_wait().unwrap();
         if let Some(status) = is_over {
@@ -77,7 +84,19 @@ fn killed_at_random(ways: &Ways, seed: u64) -> Checked<usize> {
     }
     stage.go_in(None)?;
     oracle::check(&stage, &ways.requests)?;
-    stage.audit().map(|()| kills)
+    stage.audit()?;
+    if let Some(backup) = stage.whole_backups()?.pop() {
+        restored(ways, &stage.restored(&backup))?;
+    }
+    Ok(kills)
+}
+
+/// A bureau that is restored from a backup is given everything that came, whether the backup knows it or not.
+fn restored(ways: &Ways, stage: &Stage) -> Checked<()> {
+    deliveries(ways).iter().for_each(|delivery| give(stage, delivery));
+    stage.go_in(None)?;
+    oracle::check(stage, &ways.requests)?;
+    stage.audit().map_err(|words| format!("restored: {words}"))
 }
 
 /// `KILL_SECONDS` is how long it goes on, `KILL_SEED` the first seed: a failing one is named and can be replayed.
@@ -87,7 +106,7 @@ fn killed_at_any_moment_it_posts_everything_once() {
     let ways = Ways::new(&program);
     doubled(&ways, &ways.before_in.copy()).unwrap();
     let number = |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap());
-    let until = Instant::now() + Duration::from_secs(number("KILL_SECONDS", 30));
+    let until = Instant::now() + Duration::from_secs(number("KILL_SECONDS", 20));
     let (mut seed, mut kills, mut bureaus) = (number("KILL_SEED", 1), 0, 0);
     loop {
         let seeds: Vec<u64> = (seed..).take(super::AT_ONCE).collect();

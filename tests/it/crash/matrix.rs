@@ -1,9 +1,9 @@
 //! One run for each place at which the process may die, one more in which it dies there again while it recovers.
 
 use super::stage::{BANKS, Came, Checked, Stage, differences};
-use super::{each, oracle, program};
+use super::{each, oracle, page, program};
 use crate::bank_files::Request;
-use daikou::failpoint::{WAY_IN, WAY_OUT};
+use daikou::failpoint::{LINE, REST, STRETCHES, WAY_IN, WAY_OUT};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -16,6 +16,7 @@ pub(super) struct Ways {
     /// Answers lie in the inboxes.
     pub(super) before_in: Stage,
     booked: BTreeMap<String, String>,
+    done: Stage,
     pub(super) requests: Vec<(&'static str, Request)>,
 }
 
@@ -32,7 +33,12 @@ impl Ways {
         assert_eq!(done.go_in(None), Ok(Came::ToItsEnd));
         done.audit().unwrap();
         oracle::check(&done, &requests).unwrap();
-        Ways { before_out, sent, booked: done.snapshot().unwrap(), before_in, requests }
+        Ways { before_out, sent, booked: done.snapshot().unwrap(), done, before_in, requests }
+    }
+
+    /// Every answer is booked.
+    pub(super) fn booked(&self) -> &Stage {
+        &self.done
     }
 
     /// Dies at `place` so many times on the way in, recovers, and must be what a run without a death is. How often it
@@ -145,15 +151,7 @@ fn after_a_death_at_any_step_all_is_as_without_one() {
     println!("{table}");
     let failed: Vec<String> = rows.iter().flat_map(failures).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reliability.md");
-    let text = fs::read_to_string(&page).unwrap();
-    let (head, rest) = text.split_once(BEGIN).expect("a place for the table");
-    let (_, tail) = rest.split_once(END).expect("an end of the table");
-    let made = format!("{head}{BEGIN}\n{table}{END}{tail}");
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&page, &made).unwrap();
-    }
-    assert_eq!(fs::read_to_string(&page).unwrap(), made, "UPDATE=1 writes it anew");
+    page::keep("matrix", &table);
 }
 
 fn failures(row: &Row) -> Vec<String> {
@@ -162,9 +160,6 @@ fn failures(row: &Row) -> Vec<String> {
     let words = |(how, error): (&str, Option<&String>)| error.map(|error| format!("{} {how}: {error}", row.place));
     found.into_iter().filter_map(words).collect()
 }
-
-const BEGIN: &str = "<!-- matrix -->";
-const END: &str = "<!-- end of matrix -->";
 
 fn table(rows: &[Row]) -> String {
     let mut text = "| way | the process dies at | where | in the end | dies there again while it recovers | the bank \
@@ -192,7 +187,8 @@ fn table(rows: &[Row]) -> String {
 fn every_place_in_the_source_is_in_the_table() {
     let mut named = Vec::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
-    let listed: Vec<&str> = WAY_IN.iter().chain(&WAY_OUT).map(|(place, _)| *place).collect();
+    let all = WAY_IN.iter().chain(&WAY_OUT).chain(&LINE).chain(&STRETCHES).chain(&REST);
+    let listed: Vec<&str> = all.map(|(place, _)| *place).collect();
     assert!(named.len() > 25, "{named:?}");
     for place in &named {
         assert!(listed.contains(&place.as_str()), "{place} is in no table of src/failpoint.rs");

@@ -2,6 +2,8 @@
 
 use crate::bank_files::{self, Answer, Echo, Layout, Reply, Request};
 use crate::bureau::{id_number, names};
+use daikou::store::Store;
+use daikou::store::export::{BankKeys, What, rows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -21,14 +23,36 @@ pub(crate) const AT_COUNTER: usize = 9;
 /// A person of no list without an account: pays the whole tier at the counter.
 pub(crate) const WHOLE_TIER: usize = 10;
 
-const TODAY: &str = "2018-07-05";
+/// The business date of what goes out and is answered.
+pub(crate) const TODAY: &str = "2018-07-05";
+/// Everything is logged: nobody must be named in it.
+const RUN: [&str; 5] = ["run", "--log", "json", "--log-level", "trace"];
+
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What no export shows.
+const BESIDE: [(&str, &str); 4] = [
+    (
+        "approvals",
+        "SELECT concat_ws(' ', id, kind, subject, request, hex(digest), maker, state, checker) FROM approval",
+    ),
+    ("feed", "SELECT concat_ws(' ', number, rows, amount, made_on, is_out, acked_on) FROM feed_file"),
+    ("closed", "SELECT CAST(month AS TEXT) FROM closed_month"),
+    ("postings", "SELECT concat_ws(' ', id, event, month, booked_on) FROM posting"),
+];
 
 /// A bureau in a folder of its own.
 pub(crate) struct Stage {
     root: tempfile::TempDir,
     program: PathBuf,
     mutant: Option<&'static str>,
+    today: &'static str,
+    /// What the daemon says in its log once it did the work of the day; `None`: nobody waits for that.
+    day_is_done: Option<&'static str>,
+    /// Where the rural bank leaves its returns, if it has a server of its own.
+    line: Option<PathBuf>,
+    /// Further variables of its programs.
+    env: Vec<(&'static str, String)>,
     /// Every file that a bank took out of its folder, in order.
     pub(crate) taken: Vec<(String, Vec<u8>)>,
 }
@@ -46,7 +70,17 @@ impl Stage {
     /// Roster and list are in; nothing is planned.
     pub(crate) fn new(program: &Path) -> Stage {
         let root = tempfile::tempdir().unwrap();
-        let stage = Stage { root, program: program.to_owned(), mutant: None, taken: Vec::new() };
+        let owned = program.to_owned();
+        let stage = Stage {
+            root,
+            program: owned,
+            mutant: None,
+            today: TODAY,
+            day_is_done: None,
+            line: None,
+            env: Vec::new(),
+            taken: Vec::new(),
+        };
         let init = Command::new(program).args(["init", "--unattended"]).arg(stage.home()).output().unwrap();
         assert!(init.status.success());
         let path = stage.home().join("daikou.toml");
@@ -67,7 +101,40 @@ impl Stage {
     pub(crate) fn copy(&self) -> Stage {
         let root = tempfile::tempdir().unwrap();
         copy_tree(self.root.path(), root.path());
-        Stage { root, program: self.program.clone(), mutant: None, taken: self.taken.clone() }
+        let (program, env, taken) = (self.program.clone(), self.env.clone(), self.taken.clone());
+        let (today, day_is_done, line) = (self.today, self.day_is_done, self.line.clone());
+        Stage { root, program, mutant: None, today, day_is_done, line, env, taken }
+    }
+
+    /// The same bureau on another day, with further variables for its programs.
+    pub(crate) fn on(self, today: &'static str, day_is_done: &'static str, env: &[(&'static str, &str)]) -> Stage {
+        let env = env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Stage { today, day_is_done: Some(day_is_done), env, ..self }
+    }
+
+    /// A variable more, for all that it starts from now on.
+    pub(crate) fn with(&mut self, name: &'static str, value: String) {
+        self.env.retain(|(known, _)| *known != name);
+        self.env.push((name, value));
+    }
+
+    /// Puts further lines behind those of one bank.
+    #[cfg(feature = "bank-sim")]
+    pub(crate) fn add_to_bank(&self, key: &str, lines: &str) {
+        let path = self.home().join("daikou.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, bank) = text.split_once(&format!("key = \"{key}\"")).unwrap();
+        let end = bank.find("\n[[bank]]").or(bank.find("\n[approvals]")).unwrap();
+        let (bank, after) = bank.split_at(end);
+        fs::write(&path, format!("{before}key = \"{key}\"{bank}{lines}{after}")).unwrap();
+    }
+
+    /// Changes lines of its configuration.
+    pub(crate) fn set(&self, from: &str, to: &str) {
+        let path = self.home().join("daikou.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replace(from, to)).unwrap();
     }
 
     /// The same bureau, with a fault put in.
@@ -83,25 +150,30 @@ impl Stage {
         self.home().join("drops").join(place)
     }
 
-    fn beside(&self, name: &str) -> PathBuf {
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
     fn command(&self, actor: &str, args: &[&str], failpoint: Option<&str>) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--config").arg(self.home().join("daikou.toml")).args(["--today", TODAY, "--as", actor]).args(args);
+        command
+            .arg("--config")
+            .arg(self.home().join("daikou.toml"))
+            .args(["--today", self.today, "--as", actor])
+            .args(args);
         command.env_remove("DAIKOU_FAILPOINT").env_remove("DAIKOU_MUTANT");
         failpoint.map(|place| command.env("DAIKOU_FAILPOINT", place));
         self.mutant.map(|fault| command.env("DAIKOU_MUTANT", fault));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
     /// Runs a command that ends well.
-    fn must(&self, args: &[&str]) -> String {
+    pub(crate) fn must(&self, args: &[&str]) -> String {
         self.run("maker", args, None).unwrap().1
     }
 
-    fn run(&self, actor: &str, args: &[&str], failpoint: Option<&str>) -> Checked<(Came, String)> {
+    pub(crate) fn run(&self, actor: &str, args: &[&str], failpoint: Option<&str>) -> Checked<(Came, String)> {
         let output = self.command(actor, args, failpoint).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         match (output.status.code(), output.status.signal()) {
@@ -130,9 +202,10 @@ impl Stage {
 
     /// The daemon takes what lies in the inboxes, until they are empty or it dies.
     pub(crate) fn go_in(&self, failpoint: Option<&str>) -> Checked<Came> {
+        let said = fs::metadata(self.beside("log")).map_or(0, |about| about.len() as usize);
         let mut daemon = self.start(failpoint);
         let until = Instant::now() + PATIENCE;
-        while !self.inboxes_are_empty() {
+        while !self.inboxes_are_empty() || !self.is_day_done(said) {
             if let Some(status) = daemon.try_wait().unwrap() {
                 return self.came(status);
             }
@@ -148,7 +221,13 @@ impl Stage {
         self.came(daemon.wait().unwrap())
     }
 
-    fn came(&self, status: ExitStatus) -> Checked<Came> {
+    fn is_day_done(&self, from: usize) -> bool {
+        let Some(words) = self.day_is_done else { return true };
+        let log = fs::read(self.beside("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log[from.min(log.len())..]).contains(words)
+    }
+
+    pub(crate) fn came(&self, status: ExitStatus) -> Checked<Came> {
         match (status.success(), status.signal()) {
             (true, _) => Ok(Came::ToItsEnd),
             (_, Some(9)) => Ok(Came::ToItsDeath),
@@ -159,16 +238,23 @@ impl Stage {
     /// The daemon, which whoever starts it must end. It listens to signals when this returns, or is dead.
     pub(crate) fn start(&self, failpoint: Option<&str>) -> Child {
         let log = fs::File::options().create(true).append(true).open(self.beside("log")).unwrap();
-        let mut daemon =
-            self.command("daemon", &["run"], failpoint).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut daemon = self.command("daemon", &RUN, failpoint).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut line).unwrap();
         daemon
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = fs::read_to_string(self.beside("log")).unwrap_or_default();
-        log.lines().rev().take(30).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+        log.lines()
+            .filter(|line| !line.contains("\"TRACE\"") && !line.contains("\"DEBUG\""))
+            .rev()
+            .take(30)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     pub(crate) fn inboxes_are_empty(&self) -> bool {
@@ -176,9 +262,32 @@ impl Stage {
     }
 
     fn left(&self) -> Vec<String> {
-        let inboxes = BANKS.map(|bank| format!("banks/{bank}/in"));
-        let inboxes = inboxes.into_iter().chain(["bureau/in".to_owned()]);
-        inboxes.flat_map(|inbox| names(&self.drops(&inbox))).filter(|name| !name.starts_with('.')).collect()
+        let inboxes =
+            ["banks/rural/in", "banks/postal/in", "banks/city/in", "bureau/in", "departments/civil-affairs/500199/in"];
+        let fetched = self.line.is_some().then(|| self.home().join("state/fetched/rural"));
+        let folders =
+            inboxes.into_iter().map(|inbox| self.inbox(inbox)).chain(fetched.filter(|folder| folder.exists()));
+        folders.flat_map(|folder| names(&folder)).filter(|name| !name.starts_with('.')).collect()
+    }
+
+    /// A folder that is not there yet.
+    pub(crate) fn new_folder(&self) -> String {
+        let free = (1..).map(|number| self.beside(&format!("new-{number}"))).find(|folder| !folder.exists());
+        free.expect("numbers do not end").display().to_string()
+    }
+
+    /// Backups that say that they are whole. Each must be sound.
+    pub(crate) fn whole_backups(&self) -> Checked<Vec<PathBuf>> {
+        let folders = (1..).map(|number| self.beside(&format!("new-{number}"))).take_while(|folder| folder.exists());
+        let whole: Vec<PathBuf> = folders.filter(|folder| folder.join("MANIFEST.sha256").exists()).collect();
+        for folder in &whole {
+            let mut audit = Command::new(&self.program);
+            let output = audit.arg("--config").arg(folder.join("daikou.toml")).arg("audit").output().unwrap();
+            if !output.status.success() {
+                return Err(format!("{}: {}", folder.display(), String::from_utf8_lossy(&output.stdout)));
+            }
+        }
+        Ok(whole)
     }
 
     /// Banks take away what lies in their folders under a final name.
@@ -204,9 +313,48 @@ impl Stage {
 
     /// Puts a file where its sender would, whole at once.
     pub(crate) fn put(&self, inbox: &str, name: &str, bytes: &[u8]) {
-        let (folder, hidden) = (self.drops(inbox), format!(".{name}.tmp"));
+        let (folder, hidden) = (self.inbox(inbox), format!(".{name}.tmp"));
         fs::write(folder.join(&hidden), bytes).unwrap();
         fs::rename(folder.join(&hidden), folder.join(name)).unwrap();
+    }
+
+    /// Where a sender leaves its files.
+    fn inbox(&self, inbox: &str) -> PathBuf {
+        match &self.line {
+            Some(line) if inbox == "banks/rural/in" => line.clone(),
+            _ => self.drops(inbox),
+        }
+    }
+
+    /// The rural bank leaves its returns here from now on, also those that lie in its folder.
+    #[cfg(feature = "bank-sim")]
+    pub(crate) fn move_to_a_line(&mut self, folder: PathBuf) {
+        let before = self.drops("banks/rural/in");
+        for name in names(&before) {
+            fs::copy(before.join(&name), folder.join(&name)).unwrap();
+            fs::remove_file(before.join(&name)).unwrap();
+        }
+        self.line = Some(folder);
+    }
+
+    /// The bureau that is restored from a backup of this one.
+    pub(crate) fn restored(&self, backup: &Path) -> Stage {
+        let restored = Stage { root: tempfile::tempdir().unwrap(), ..self.copy() };
+        copy_tree(backup, &restored.home());
+        restored
+    }
+
+    /// A backup, which is killed after this time if it is not over.
+    pub(crate) fn back_up(&self, patience: Duration) {
+        let mut backup = self.command("maker", &["backup", &self.new_folder()], None);
+        let mut backup = backup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let until = Instant::now() + patience;
+        while backup.try_wait().unwrap().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // It may be over.
+        let _ = backup.kill();
+        backup.wait().unwrap();
     }
 
     /// Return files of all banks, and what was paid at the counter.
@@ -218,14 +366,47 @@ impl Stage {
         self.put("bureau/in", "payments.csv", payments(false).as_bytes());
     }
 
-    /// A table as it is exported.
+    /// A table as it is exported, without its headings; read in this process, since it is read thousands of times.
     pub(crate) fn export(&self, what: &str) -> Checked<Vec<String>> {
-        let (_, text) = self.run("maker", &["export", what], None)?;
-        Ok(text.lines().skip(1).map(str::to_owned).collect())
+        let what = What::parse(what).ok_or_else(|| format!("{what} is no table"))?;
+        let store = self.store()?;
+        let banks =
+            BankKeys::from([(1, "rural"), (2, "postal"), (3, "city")].map(|(number, key)| (number, key.to_owned())));
+        let mut lines = Vec::new();
+        let mut keep = |row: &[&str]| {
+            lines.push(row.join(","));
+            Ok(())
+        };
+        rows(store.connection(), what, None, &banks, &mut keep).map_err(|error| format!("{error:?}"))?;
+        Ok(lines)
     }
 
-    /// The store's own proof.
+    /// Its store, as it is.
+    pub(crate) fn store(&self) -> Checked<Store> {
+        Store::open(&self.home().join("state/daikou.db")).map_err(|error| error.to_string())
+    }
+
+    /// Texts that a query of the store gives.
+    pub(crate) fn query(&self, sql: &str) -> Checked<Vec<String>> {
+        let store = self.store()?;
+        let mut statement = store.connection().prepare(sql).map_err(|error| error.to_string())?;
+        let texts = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+        texts.map_err(|error| format!("{sql}: {error}"))
+    }
+
+    /// No line of its daemons' logs, of whatever level and part, says who somebody is.
+    pub(crate) fn log_names_nobody(&self) -> Checked<()> {
+        let log = fs::read_to_string(self.beside("log")).unwrap_or_default();
+        let people = (0..20).flat_map(|person| [id_number(person), format!("9999{person:012}")]);
+        match people.chain(["测试甲".to_owned()]).find(|text| log.contains(text)) {
+            None => Ok(()),
+            Some(text) => Err(format!("the log has {text}: {:?}", log.lines().find(|line| line.contains(&text)))),
+        }
+    }
+
+    /// The store's own proof, and that the log is clean.
     pub(crate) fn audit(&self) -> Checked<()> {
+        self.log_names_nobody()?;
         let output = self.command("maker", &["audit"], None).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() { Ok(()) } else { Err(format!("audit: {text}")) }
@@ -251,6 +432,12 @@ impl Stage {
         };
         for what in ["participants", "plans", "batches", "instructions", "entries", "balance", "expost"] {
             keep(what, self.export(what)?);
+        }
+        for what in ["settlement", "claims", "transfers", "identities", "statement", "accounts"] {
+            keep(what, self.export(what)?);
+        }
+        for (what, sql) in BESIDE {
+            keep(what, self.query(sql)?);
         }
         keep("returns", self.export("returns")?.iter().map(|line| named(line, 2)).collect());
         keep("exceptions", self.export("exceptions")?.iter().map(|line| named(line, 5)).collect());
@@ -340,7 +527,7 @@ pub(crate) fn payments(is_other: bool) -> String {
     "id_number,fee_year,amount,paid_on,channel,reference\n".to_owned() + &rows.concat()
 }
 
-fn roster() -> String {
+pub(crate) fn roster() -> String {
     let row = |person: usize| {
         let (bank, account) = match person < ASKED {
             true => (BANKS[person % 3], format!("9999{person:012}")),

@@ -11,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::participant::{DistrictCode, Payer};
 use crate::domain::policy::Policies;
 use crate::domain::settlement::{SettlementState, SettlementYear};
-use crate::pipeline::papers::{Head, Papers, settlement, settlement_files, settlement_workbook};
+use crate::pipeline::papers::{Head, Names, Papers, settlement, settlement_files, settlement_workbook};
 use crate::store::approvals::Approval;
 use crate::store::settlements::{self, Draft, Scope, Settlement};
 use crate::store::{self, Applied, Txn, book};
@@ -310,7 +310,8 @@ fn freeze(
     let mut files = vec![(summary, papers.summary), (names, papers.names)];
     let district = district_name(bureau, drafted.head.district);
     // For people; what is approved are the tables, which follow from the ledger alone.
-    let book = settlement_workbook(&drafted.head, &claims, &district, order.today());
+    let named = Names { district: &district, unit: &bureau.config.papers.unit };
+    let book = settlement_workbook(&drafted.head, &claims, &named, order.today());
     files.extend(book.map(|bytes| (workbook, bytes)));
     for (name, bytes) in &files {
         keep(&bureau.config.state, name, bytes, order.today())?;

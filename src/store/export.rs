@@ -3,6 +3,8 @@
 mod recon;
 mod settling;
 
+pub use recon::entries_of;
+
 use crate::domain::ids::{BatchNumber, IdNumber};
 use crate::domain::ledger::{Account, Basis, Entry, Event};
 use crate::domain::money::Money;

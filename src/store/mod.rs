@@ -13,6 +13,7 @@ pub mod deliveries;
 pub mod exceptions;
 pub mod explain;
 pub mod export;
+pub mod extract;
 pub mod facts;
 #[expect(unsafe_code, reason = "the engine asks for rows through an interface of C; the module says why it is sound")]
 mod feed;

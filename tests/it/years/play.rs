@@ -87,7 +87,7 @@ pub(crate) struct Player {
 
 impl Player {
     pub(crate) fn new(world: World) -> Player {
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = crate::scratch();
         let mut player = Player {
             model: Model::default(),
             world,

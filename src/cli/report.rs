@@ -68,6 +68,7 @@ fn parse_month(text: &str) -> Result<Month, CliError> {
 
 /// The number itself stays out of the message.
 fn parse_person(text: &str) -> Result<IdNumber, CliError> {
-    let parsed = IdNumber::parse(text).map_err(|_| CliError::Usage("--person: expected an identity number".to_owned()))?;
+    let parsed =
+        IdNumber::parse(text).map_err(|_| CliError::Usage("--person: expected an identity number".to_owned()))?;
     Ok(parsed.id)
 }

@@ -135,7 +135,8 @@ pub fn voucher(lines: &[Line], config: &Config, month: Month, is_closed: bool, t
             amount("debit", "借方金额"),
             amount("credit", "贷方金额"),
         ];
-        let mut paper = begin(&config.papers.unit, title, format!("{month}"), today, columns);
+        let period = month.to_string().replacen('-', " 年 ", 1) + " 月";
+        let mut paper = begin(&config.papers.unit, title, period, today, columns);
         paper.is_landscape = true;
         paper.capitals = Some("debit");
         paper.signatures = vec!["制表人", "复核人", "记账", "负责人", "单位盖章"];
@@ -261,7 +262,8 @@ fn extract_of(bureau: &Bureau, id: IdNumber, mask: bool, today: Date) -> Step<Pa
     paper.notes = vec!["政府代缴按视同实收记入个人账户；不含利息、缴费补贴。".to_owned()];
     for due in extract::subsidies(conn, id)? {
         let (year, payer, state) = (due.fee_year, due.payer.chinese(), due.state.chinese());
-        let words = format!("{year} 年度事后补助 {} 元（{payer}）：{state}；由部门发给本人，不记入个人账户。", due.amount);
+        let words =
+            format!("{year} 年度事后补助 {} 元（{payer}）：{state}；由部门发给本人，不记入个人账户。", due.amount);
         paper.notes.push(words);
     }
     Ok(paper)

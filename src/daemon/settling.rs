@@ -217,13 +217,14 @@ pub fn digest(papers: &Papers) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// R15: what came in since may change what is drafted: those are drafted again, and what was asked for them is void.
+/// R15: what came in since may change what is drafted: it is drafted again, and what was asked for it is void. Whoever comes
+/// to owe of a year that is being drafted, by a late list or by a correction, is drafted with it.
 pub fn follow(bureau: &mut Bureau, order: &Order) -> Step<()> {
     let all = settlements::all(bureau.store.connection())?;
-    let drafted: Vec<&Settlement> = all.iter().filter(|one| one.state == SettlementState::Drafted).collect();
-    let years: BTreeSet<SettlementYear> = drafted.iter().map(|one| one.head.year).collect();
+    let drafted = all.iter().filter(|one| one.state == SettlementState::Drafted);
+    let years: BTreeSet<SettlementYear> = drafted.map(|one| one.head.year).collect();
     for year in years {
-        redraft(bureau, year, |head| drafted.iter().any(|one| one.head == *head), order)?;
+        redraft(bureau, year, |_| true, order)?;
     }
     Ok(())
 }

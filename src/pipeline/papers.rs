@@ -219,6 +219,10 @@ pub fn settlement_workbook(head: &Head, net: &[Claim], names: &Names<'_>, made_o
         paper.subtitles.push(format!("代缴部门：{}　区县：{}", head.payer.chinese(), names.district));
         paper.unit = names.unit.to_owned();
         paper.capitals = Some("amount");
+        // Two kinds of money on one paper: whom each goes to.
+        let (deemed, ex_post) = (total(net, ClaimKind::Deemed), total(net, ClaimKind::ExPost));
+        let words = format!("其中应划入征缴户的代缴款 {deemed} 元，由部门发放给本人的事后补助 {ex_post} 元。");
+        paper.notes.push(words);
     }
     (summary.sheet, people.sheet) = ("汇总表".to_owned(), "明细表".to_owned());
     people.counted = Some("人");
@@ -248,8 +252,8 @@ pub fn settlement_workbook(head: &Head, net: &[Claim], names: &Names<'_>, made_o
                 remark(claim).into(),
             ]);
         }
-        summary.subtotal(0, "小计");
-        people.subtotal(0, "小计");
+        summary.subtotal(0, &format!("{chinese}小计"));
+        people.subtotal(0, &format!("{chinese}小计"));
     }
     summary.total();
     people.total();

@@ -59,7 +59,14 @@ const PUBLISHED: [(&str, &str, &[&str]); 3] = [
     (
         "drops/departments/civil-affairs/500199/out",
         "settlement",
-        &["2018年度城乡居民养老保险政府代缴清算汇总表", "清算明细表", "代缴小计", "事后补助小计", "金额大写：人民币", "负责人"],
+        &[
+            "2018年度城乡居民养老保险政府代缴清算汇总表",
+            "清算明细表",
+            "代缴小计",
+            "事后补助小计",
+            "金额大写：人民币",
+            "负责人",
+        ],
     ),
     (
         "drops/departments/civil-affairs/500199/out",

@@ -1,15 +1,20 @@
 //! What a person wants to see of the year: the funnel, the money, the exceptions, the proof.
 
 use crate::cli::demo::people::World;
+use crate::cli::demo::year::autumn::YEAR_END;
 use crate::cli::demo::year::{FEE_YEAR, OverSftp, Played};
 use crate::cli::out::Kind;
 use crate::cli::table::aligned;
 use crate::cli::{CliError, Context};
+use crate::daemon::bureau::Bureau;
+use crate::daemon::reconciling::reconcile;
 use crate::domain::exception::Class;
 use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::domain::participant::Payer;
+use crate::domain::reconciling::Corner;
 use crate::store::balance::balances;
+use crate::store::settlements;
 use crate::store::summary::{Summary, summary};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -32,6 +37,7 @@ pub fn show(played: &Played, world: &World, context: &Context) -> Result<bool, C
         deemed: balance(Account::PersonalGovernment),
         suspense: balance(Account::Suspense),
         collection: -balance(Account::Collection),
+        finance: finance(&played.bureau)?,
     };
     if context.json {
         let by_payer: serde_json::Map<String, serde_json::Value> =
@@ -69,6 +75,42 @@ struct Totals {
     deemed: Money,
     suspense: Money,
     collection: Money,
+    /// Settlement and reconciliation, in words.
+    finance: String,
+}
+
+/// What each payer owes of the first settlement year, and what differs from the statement.
+fn finance(bureau: &Bureau) -> Result<String, CliError> {
+    let mut payers: BTreeMap<Payer, (u64, [Money; 3])> = BTreeMap::new();
+    for one in settlements::all(bureau.store.connection())? {
+        let (people, [deemed, ex_post, owed]) = payers.entry(one.head.payer).or_default();
+        *people += one.people;
+        (*deemed, *ex_post, *owed) = (*deemed + one.deemed, *ex_post + one.ex_post, *owed + one.owed());
+    }
+    let rows: Vec<Vec<String>> = payers
+        .iter()
+        .map(|(payer, (people, amounts))| {
+            let amounts = amounts.iter().map(Money::to_string);
+            [payer.chinese().to_owned(), people.to_string()].into_iter().chain(amounts).collect()
+        })
+        .collect();
+    let title = format!("{FEE_YEAR} 清算年度（至 8 月 31 日）");
+    let headings = [
+        (title.as_str(), Kind::Text),
+        ("人数", Kind::Number),
+        ("代缴", Kind::Amount),
+        ("事后补助", Kind::Amount),
+        ("待划款", Kind::Amount),
+    ];
+    let found = reconcile(bureau, YEAR_END)?;
+    let with_bank = |corner: Corner| found.due().filter(|found| found.corner == corner).count();
+    Ok(format!(
+        "{}\n对账：账与对账单差异 {} 项，指令与回盘差异 {} 项，清算未划款 {} 项（daikou reconcile）",
+        aligned(&headings, &rows),
+        with_bank(Corner::Statement),
+        with_bank(Corner::Returns),
+        with_bank(Corner::Settlement)
+    ))
 }
 
 fn print(
@@ -117,7 +159,8 @@ fn print(
         .collect();
     let headings = [("待处理例外", Kind::Text), ("类别", Kind::Text), ("项", Kind::Number), ("暂收金额", Kind::Amount)];
     print!("\n{}", aligned(&headings, &exceptions));
-    println!("\n收到文件 {} 个，退回 {} 行，隔离 {} 个", played.files, played.refused_rows, played.quarantined.len());
+    println!("\n{}", totals.finance);
+    println!("收到文件 {} 个，退回 {} 行，隔离 {} 个", played.files, played.refused_rows, played.quarantined.len());
     for receipt in &played.quarantined {
         let finding = receipt.findings.first();
         println!("  {}：{}", receipt.name, finding.map_or("", |finding| finding.message_zh.as_str()));

@@ -186,11 +186,8 @@ pub fn settlement_head(year: SettlementYear, payer: Payer, district: DistrictCod
     Head { year, payer, district }
 }
 
-/// The settlement as a workbook to print and sign: 汇总表 and 明细表. `None` where a sheet cannot hold so many.
-pub fn settlement_workbook(head: &Head, net: &[Claim], names: &Names<'_>, made_on: Date) -> Option<Vec<u8>> {
-    if net.len() > MOST_ROWS {
-        return None;
-    }
+/// The two sheets of a settlement, without their rows: 汇总表 and 明细表.
+fn sheets(head: &Head, net: &[Claim], names: &Names<'_>, made_on: Date) -> [Paper; 2] {
     let title = |what| format!("{} 年度城乡居民养老保险政府代缴{what}", head.year);
     let mut summary = Paper::new(
         title("清算汇总表"),
@@ -226,6 +223,15 @@ pub fn settlement_workbook(head: &Head, net: &[Claim], names: &Names<'_>, made_o
     }
     (summary.sheet, people.sheet) = ("汇总表".to_owned(), "明细表".to_owned());
     people.counted = Some("人");
+    [summary, people]
+}
+
+/// The settlement as a workbook to print and sign: 汇总表 and 明细表. `None` where a sheet cannot hold so many.
+pub fn settlement_workbook(head: &Head, net: &[Claim], names: &Names<'_>, made_on: Date) -> Option<Vec<u8>> {
+    if net.len() > MOST_ROWS {
+        return None;
+    }
+    let [mut summary, mut people] = sheets(head, net, names, made_on);
     for (kind, _, chinese) in ClaimKind::ALL {
         let of_kind: Vec<Claim> = net.iter().filter(|claim| claim.kind == kind).cloned().collect();
         if of_kind.is_empty() {

@@ -21,6 +21,7 @@ pub mod figures;
 pub mod files;
 pub mod fixes;
 pub mod gaps;
+mod kept_sums;
 pub mod lines;
 pub mod outgoing;
 pub mod overview;

@@ -148,6 +148,21 @@ fn every_alarm_and_no_unknown_figure_is_in_the_operators_page() {
 }
 
 #[test]
+fn every_figure_has_its_row() {
+    let page = text("docs/operating.md");
+    let source = text("src/telemetry.rs");
+    for name in NAMES {
+        let (_, after) = source.split_once(&format!("= \"{name}\" [")).unwrap_or_else(|| panic!("{name}"));
+        let (labels, after) = after.split_once(']').unwrap();
+        let labels = labels.split(',').map(|label| label.trim().trim_matches('"')).filter(|label| !label.is_empty());
+        let labels = labels.map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        let help = after.split('"').nth(1).unwrap();
+        let row = format!("\n| `{name}` | {labels} | {help} |\n");
+        assert!(page.contains(&row), "docs/operating.md has not {row}");
+    }
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     let documents = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let pages = documents.chain(["README.md", "README.zh-CN.md"].map(|page| root().join(page)));

@@ -15,7 +15,7 @@ use crate::domain::participant::Payer;
 use crate::domain::reconciling::Corner;
 use crate::store::balance::balances;
 use crate::store::settlements;
-use crate::store::summary::{Summary, summary};
+use crate::store::summary::{Summary, deemed_entries, summary};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -37,6 +37,7 @@ pub fn show(played: &Played, world: &World, context: &Context) -> Result<bool, C
         deemed: balance(Account::PersonalGovernment),
         suspense: balance(Account::Suspense),
         collection: -balance(Account::Collection),
+        deemed_entries: deemed_entries(conn)?,
         finance: finance(&played.bureau)?,
     };
     if context.json {
@@ -50,7 +51,7 @@ pub fn show(played: &Played, world: &World, context: &Context) -> Result<bool, C
             "failed": summary.instructions_in("failed"),
             "unknown": summary.instructions_in("unknown"),
             "suspense": summary.instructions_in("suspense"),
-            "deemed_entries": summary.deemed_entries,
+            "deemed_entries": totals.deemed_entries,
             "deemed_total": totals.deemed.to_string(),
             "own_total": totals.own.to_string(),
             "receivable": by_payer,
@@ -75,6 +76,7 @@ struct Totals {
     deemed: Money,
     suspense: Money,
     collection: Money,
+    deemed_entries: u64,
     /// Settlement and reconciliation, in words.
     finance: String,
 }
@@ -142,7 +144,7 @@ fn print(
         amount("征缴户收到".to_owned(), totals.collection),
         amount("  记入个人账户—个人缴费".to_owned(), totals.own),
         amount("  暂收款".to_owned(), totals.suspense),
-        amount(format!("视同实收（政府代缴）{} 笔", summary.deemed_entries), totals.deemed),
+        amount(format!("视同实收（政府代缴）{} 笔", totals.deemed_entries), totals.deemed),
     ];
     money.extend(receivable.iter().map(|(payer, owed)| amount(format!("  应收{}", payer.chinese()), *owed)));
     print!("\n{}", aligned(&[("资金（元）", Kind::Text), ("金额", Kind::Amount)], &money));

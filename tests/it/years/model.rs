@@ -245,12 +245,18 @@ impl Model {
             Event::ListExPost(year) => self.list_ex_post(*year),
             Event::ExPostPaid(keys) => self.ex_post_paid(keys),
         }
-        // R15: as long as one settlement of a year is not approved, whoever comes to owe of that year is drafted too.
+    }
+
+    /// R15: as long as one settlement of a year is not approved, whoever comes to owe of that year is drafted too.
+    pub(crate) fn follow(&mut self) {
         let drafts = self.settlements.iter().filter(|(_, settlement)| !settlement.approved);
-        let open: BTreeSet<i32> = drafts
-            .filter(|((year, debtor), _)| !self.lines(*year, debtor).is_empty())
-            .map(|((year, _), _)| *year)
-            .collect();
+        let is_there = |(year, debtor): &(i32, settle::Debtor)| !self.lines(*year, debtor).is_empty();
+        let mut open: BTreeSet<i32> = BTreeSet::new();
+        for (of, _) in drafts {
+            if !open.contains(&of.0) && is_there(of) {
+                open.insert(of.0);
+            }
+        }
         open.into_iter().for_each(|year| self.settle(year));
     }
 

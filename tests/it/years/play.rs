@@ -270,6 +270,7 @@ impl Player {
             Step::ExPostPaid(year) => self.pay_ex_post(today, *year),
             Step::Audit => {}
         }
+        self.model.follow();
     }
 
     fn drop(&mut self, folder: &str, name: &str, text: String) -> String {

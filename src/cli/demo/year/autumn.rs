@@ -55,7 +55,11 @@ impl Year<'_> {
         }
         self.drop_table("bureau", &world.statement(name, &fresh, late), day)?;
         let differences = reconcile(&self.played.bureau, day)?.due().count();
-        let what = if fresh.is_empty() { "其他渠道收款".to_owned() } else { format!("{} 个批次的扣款", fresh.len()) };
+        let what = if fresh.is_empty() {
+            "其他渠道收款".to_owned()
+        } else {
+            format!("{} 个批次的扣款", fresh.len())
+        };
         self.say(day, &format!("征缴户对账单到达：{what}；对账差异 {differences} 项"));
         Ok(())
     }

@@ -110,6 +110,16 @@ names! {
         "Batches by state";
     OPEN_DIFFERENCES [1] = "daikou_open_differences" ["class"]
         "Open differences between instructions, returns, statement and ledger by class";
+    SETTLEMENTS [1] = "daikou_settlements" ["state"]
+        "Settlements with payers by state";
+    EX_POST [1] = "daikou_ex_post_subsidies" ["state"]
+        "Ex-post subsidies by state";
+    RECEIVABLE_FEN [1] = "daikou_receivable_fen" ["payer"]
+        "Deemed received and not yet transferred, by payer, in fen";
+    SUSPENSE_FEN [0] = "daikou_suspense_fen" []
+        "Money in suspense, in fen";
+    FEED_FILES [1] = "daikou_feed_files" ["state"]
+        "Files of postings for the business system: unpublished, unacknowledged, acknowledged";
     OLDEST_UNANSWERED [0] = "daikou_oldest_unanswered_batch_workdays" []
         "Working days since the oldest batch without an answer was sent";
     LAST_SCAN [1] = "daikou_last_scan_timestamp_seconds" ["folder"]
@@ -155,6 +165,16 @@ pub struct Metrics {
     pub batches: Figures<1>,
     /// See [`OPEN_DIFFERENCES`].
     pub open_differences: Figures<1>,
+    /// See [`SETTLEMENTS`].
+    pub settlements: Figures<1>,
+    /// See [`EX_POST`].
+    pub ex_post: Figures<1>,
+    /// See [`RECEIVABLE_FEN`].
+    pub receivable_fen: Figures<1>,
+    /// See [`SUSPENSE_FEN`].
+    pub suspense_fen: Figures<0>,
+    /// See [`FEED_FILES`].
+    pub feed_files: Figures<1>,
     /// See [`OLDEST_UNANSWERED`].
     pub oldest_unanswered: Figures<0>,
     /// See [`LAST_SCAN`].
@@ -190,6 +210,11 @@ impl Metrics {
             open_exceptions: Figures::register(&mut registry, OPEN_EXCEPTIONS),
             batches: Figures::register(&mut registry, BATCHES),
             open_differences: Figures::register(&mut registry, OPEN_DIFFERENCES),
+            settlements: Figures::register(&mut registry, SETTLEMENTS),
+            ex_post: Figures::register(&mut registry, EX_POST),
+            receivable_fen: Figures::register(&mut registry, RECEIVABLE_FEN),
+            suspense_fen: Figures::register(&mut registry, SUSPENSE_FEN),
+            feed_files: Figures::register(&mut registry, FEED_FILES),
             oldest_unanswered: Figures::register(&mut registry, OLDEST_UNANSWERED),
             last_scan: Figures::register(&mut registry, LAST_SCAN),
             windows_missed: Figures::register(&mut registry, WINDOWS_MISSED),
@@ -330,6 +355,10 @@ mod tests {
             figures.set(["deemed"], 7);
         }
         metrics.open_differences.set(["ours-only"], 2);
+        for figures in [&metrics.settlements, &metrics.ex_post, &metrics.receivable_fen, &metrics.feed_files] {
+            figures.set(["sent"], 3);
+        }
+        metrics.suspense_fen.set([], 8);
         for figures in [&metrics.batches, &metrics.alarms, &metrics.last_scan, &metrics.line_up, &metrics.line_contact]
         {
             figures.set(["departments/civil-affairs/500199/in"], 1_530_000_000);

@@ -107,7 +107,7 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Try a changed policy on the plans as they are; changes nothing
     Policy(policy::PolicyArgs),
-    /// Sums for the file: plans of a year, results of the deductions
+    /// Papers for the file and for finance: plans, results, transfers, vouchers, a person's account
     Report(report::ReportArgs),
     /// Close a month of the ledger
     Close(close::CloseArgs),

@@ -1,6 +1,6 @@
 //! `daikou reconcile`: the differences between instructions, returns, statement and ledger; the day-end sheet.
 
-use crate::cli::export::DIFFERENCES;
+use crate::cli::export::{DIFFERENCES, FileFormat};
 use crate::cli::out::{Column, Kind, save, say};
 use crate::cli::paper::PaperArgs;
 use crate::cli::table::{aligned, printable};
@@ -48,7 +48,9 @@ pub fn run(args: &ReconcileArgs, context: &Context) -> Ran {
     }
     if let (true, Some(bank), Some(day)) = (args.sheet, &args.bank, args.day) {
         let sheet = sheet(&bureau, bank, day, context.now())?;
-        return written(args, context, &sheet);
+        let known = bureau.config.banks.iter().find(|one| one.key == *bank);
+        let name = known.and_then(|one| one.names.first()).unwrap_or(bank);
+        return written(args, context, &sheet, (name, &bureau.config.papers.unit));
     }
     let reconciled = reconcile(&bureau, context.now().date())?;
     let wanted = |found: &&Found| {
@@ -136,9 +138,10 @@ fn shown(found: &Found) -> Vec<String> {
     ]
 }
 
-fn written(args: &ReconcileArgs, context: &Context, sheet: &Sheet) -> Ran {
+fn written(args: &ReconcileArgs, context: &Context, sheet: &Sheet, names: (&str, &str)) -> Ran {
+    let is_for_people = matches!(args.paper.format, Some(FileFormat::Xlsx));
     if args.paper.format.is_some() || context.json {
-        args.paper.write(&mut [as_paper(sheet)], context)?;
+        args.paper.write(&mut [as_paper(sheet, names, is_for_people)], context)?;
     } else {
         put(args, &sheet_text(sheet))?;
     }
@@ -180,7 +183,7 @@ fn cells(line: &crate::daemon::day_end::Line) -> Vec<String> {
 }
 
 /// The same as a paper: the lines of the sheet, then its differences, each with what our side has more.
-fn as_paper(sheet: &Sheet) -> Paper {
+fn as_paper(sheet: &Sheet, (bank, unit): (&str, &str), is_for_people: bool) -> Paper {
     let columns = vec![
         paper::Column::new("part", "项目", Kind::Text),
         paper::Column::new("item", "内容", Kind::Text).wide(44),
@@ -188,10 +191,13 @@ fn as_paper(sheet: &Sheet) -> Paper {
         paper::Column::new("amount", "金额", Kind::Amount),
     ];
     let mut paper = Paper::new("日终对账单", sheet.made_at.date(), columns);
-    paper.subtitles = vec![format!("银行：{}　日期：{}", sheet.bank, sheet.on)];
-    paper.signatures = vec!["制表人", "复核人", "日期"];
+    paper.subtitles = vec![format!("银行：{bank}　日期：{}", sheet.on)];
+    paper.unit = unit.to_owned();
     for line in &sheet.lines {
-        paper.row(vec![line.part.into(), line.item.as_str().into(), Cell::Count(line.count), line.amount.into()]);
+        // The words of exports are for screens; who signs reads the Chinese before them.
+        let is_word = |c: char| is_for_people && (c.is_ascii_lowercase() || c == '-');
+        let item = line.item.trim_end_matches(is_word).trim_end();
+        paper.row(vec![line.part.into(), item.into(), Cell::Count(line.count), line.amount.into()]);
     }
     for found in &sheet.differences {
         let what = found.batch.map_or_else(|| found.reference.clone(), |number| format!("批次 {number}"));

@@ -4,6 +4,7 @@
 use crate::config::Approval as Needs;
 use crate::daemon::approvals::{Request, approve_command, ask, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::finance::voucher;
 use crate::daemon::receipts::flush_outbox;
 use crate::daemon::reconciling::corners;
 use crate::daemon::vouchers::{as_csv, vouchers};
@@ -11,6 +12,7 @@ use crate::domain::calendar::Month;
 use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::domain::reconciling::{Corner, Differs};
+use crate::format::paper::workbook;
 use crate::store::approvals::Approval;
 use crate::store::balance::{self, Balances};
 use crate::store::{self, Applied, Txn, book};
@@ -78,8 +80,12 @@ fn told(open: &[String]) -> String {
 /// The closing and the voucher of the month, in one transaction.
 fn write(txn: &Txn<'_>, config: &crate::config::Config, month: Month, order: &Order) -> store::Result<()> {
     txn.close_month(month, order.today())?;
-    let voucher = as_csv(&vouchers(txn.connection(), config, month)?);
-    txn.post_out(FOLDER, &format!("voucher-{month}.csv"), &voucher)
+    let lines = vouchers(txn.connection(), config, month)?;
+    txn.post_out(FOLDER, &format!("voucher-{month}.csv"), &as_csv(&lines))?;
+    // For people to sign; machines read the table.
+    let papers = voucher(&lines, config, month, true, order.today());
+    let book = workbook(&papers.iter().collect::<Vec<_>>()).map_err(|error| store::Error::Broken(error.to_string()))?;
+    txn.post_out(FOLDER, &format!("voucher-{month}.xlsx"), &book)
 }
 
 /// What a yes to the closing would do.

@@ -13,6 +13,7 @@ use crate::pipeline::correcting::{Fault, Wrong, correct as right};
 use crate::pipeline::resolving::{Decision, Resolution, reverse};
 use crate::store::approvals::Approval;
 use crate::store::exceptions::{self, Affair};
+use crate::store::payouts;
 use crate::store::{self, Applied, Txn, book};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -145,7 +146,8 @@ fn rehearse(config: &Config, conn: &Connection, asked: &Asked, today: Date) -> S
         return refuse("找不到该记账所依据的缴费计划");
     };
     let corrections = &affair.corrections;
-    let wrong = Wrong { posting: &affair.posting, corrections, dossier, policy, tier, closed: &closed };
+    let owed = payouts::standing(conn, dossier.id, dossier.fee_year)?;
+    let wrong = Wrong { posting: &affair.posting, corrections, dossier, policy, tier, owed, closed: &closed };
     let changes = right(&wrong, fault, &asked.reason, today).or_else(refuse)?;
     let was_ex_post = dossier.plan.as_ref().is_some_and(|plan| plan.state == PlanState::ExPost);
     if was_ex_post && exceptions::is_ex_post_paid(conn, dossier.id, dossier.fee_year)? {

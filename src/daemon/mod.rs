@@ -19,6 +19,7 @@ pub mod delivering;
 pub mod doctor;
 pub mod drops;
 pub mod feeding;
+pub mod finance;
 pub mod fixing;
 mod folding;
 pub mod inboxes;

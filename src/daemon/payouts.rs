@@ -15,7 +15,7 @@ use crate::pipeline::book::{Changeset, NewException};
 use crate::pipeline::emit::Finding;
 use crate::pipeline::intake::payers::{PayoutRefusal, PayoutRow, payouts};
 use crate::pipeline::intake::{RowDefect, Words};
-use crate::pipeline::papers::{Head, ex_post_files, ex_post_list, ex_post_workbook};
+use crate::pipeline::papers::{Head, Names, ex_post_files, ex_post_list, ex_post_workbook};
 use crate::store::payouts::{self as stored, PayoutList};
 use crate::store::{self, Applied, Txn, book};
 use sha2::{Digest, Sha256};
@@ -51,7 +51,9 @@ fn list_one(
         let people: Vec<_> = rows.iter().map(|(_, payout)| payout.clone()).collect();
         let bytes = ex_post_list(&head, &people);
         let [name, workbook] = ex_post_files(&head, number);
-        let book = ex_post_workbook(&head, &people, &district_name(bureau, debtor.1), order.today());
+        let district = district_name(bureau, debtor.1);
+        let names = Names { district: &district, unit: &bureau.config.papers.unit };
+        let book = ex_post_workbook(&head, &people, &names, order.today());
         if let Some(bytes) = &book {
             keep(&bureau.config.state, &workbook, bytes, order.today())?;
         }

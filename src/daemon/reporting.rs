@@ -140,10 +140,10 @@ fn district_name<'n>(bureau: &'n Bureau, code: &'n str) -> &'n str {
     DistrictCode::parse(code).and_then(|code| bureau.config.districts.name(code)).unwrap_or(code)
 }
 
-/// Hands every row of an export to `take`.
-fn each(bureau: &Bureau, what: What, fee_year: FeeYear, take: &mut dyn FnMut(&[&str])) -> Step<()> {
+/// Hands every row of an export of a year to `take`.
+pub(crate) fn each(bureau: &Bureau, what: What, year: i16, take: &mut dyn FnMut(&[&str])) -> Step<()> {
     let banks: BankKeys = bureau.config.banks.iter().map(|bank| (bank.number.0, bank.key.clone())).collect();
-    let taken = rows(bureau.store.connection(), what, Some(fee_year), &banks, &mut |row| {
+    let taken = rows(bureau.store.connection(), what, Some(year), &banks, &mut |row| {
         take(row);
         Ok(())
     });
@@ -154,6 +154,6 @@ fn each(bureau: &Bureau, what: What, fee_year: FeeYear, take: &mut dyn FnMut(&[&
 }
 
 /// An amount as exports write it; empty where there is none.
-fn yuan(text: &str) -> Money {
+pub(crate) fn yuan(text: &str) -> Money {
     Money::parse_yuan(text).unwrap_or(Money::ZERO)
 }

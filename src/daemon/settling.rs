@@ -11,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::participant::{DistrictCode, Payer};
 use crate::domain::policy::Policies;
 use crate::domain::settlement::{SettlementState, SettlementYear};
-use crate::pipeline::papers::{Head, Papers, settlement, settlement_files, settlement_workbook};
+use crate::pipeline::papers::{Head, Names, Papers, settlement, settlement_files, settlement_workbook};
 use crate::store::approvals::Approval;
 use crate::store::settlements::{self, Draft, Scope, Settlement};
 use crate::store::{self, Applied, Txn, book};
@@ -217,13 +217,14 @@ pub fn digest(papers: &Papers) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// R15: what came in since may change what is drafted: those are drafted again, and what was asked for them is void.
+/// R15: what came in since may change what is drafted: it is drafted again, and what was asked for it is void. Whoever comes
+/// to owe of a year that is being drafted, by a late list or by a correction, is drafted with it.
 pub fn follow(bureau: &mut Bureau, order: &Order) -> Step<()> {
     let all = settlements::all(bureau.store.connection())?;
-    let drafted: Vec<&Settlement> = all.iter().filter(|one| one.state == SettlementState::Drafted).collect();
-    let years: BTreeSet<SettlementYear> = drafted.iter().map(|one| one.head.year).collect();
+    let drafted = all.iter().filter(|one| one.state == SettlementState::Drafted);
+    let years: BTreeSet<SettlementYear> = drafted.map(|one| one.head.year).collect();
     for year in years {
-        redraft(bureau, year, |head| drafted.iter().any(|one| one.head == *head), order)?;
+        redraft(bureau, year, |_| true, order)?;
     }
     Ok(())
 }
@@ -310,7 +311,8 @@ fn freeze(
     let mut files = vec![(summary, papers.summary), (names, papers.names)];
     let district = district_name(bureau, drafted.head.district);
     // For people; what is approved are the tables, which follow from the ledger alone.
-    let book = settlement_workbook(&drafted.head, &claims, &district, order.today());
+    let named = Names { district: &district, unit: &bureau.config.papers.unit };
+    let book = settlement_workbook(&drafted.head, &claims, &named, order.today());
     files.extend(book.map(|bytes| (workbook, bytes)));
     for (name, bytes) in &files {
         keep(&bureau.config.state, name, bytes, order.today())?;

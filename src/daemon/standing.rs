@@ -5,7 +5,9 @@ use crate::daemon::bureau::{Bureau, Step, store_path};
 use crate::daemon::reconciling::reconcile;
 use crate::daemon::silence::{self, Silence};
 use crate::domain::calendar::Date;
+use crate::domain::ledger::Account;
 use crate::domain::reconciling::Corner;
+use crate::store::balance::{Balances, balances};
 use crate::store::figures;
 use crate::telemetry::Metrics;
 use crate::transport::free_bytes;
@@ -24,14 +26,31 @@ pub fn show(bureau: &Bureau, metrics: &Metrics) -> Step<()> {
     let accepted = rows("accepted", |count| count.accepted);
     metrics.rows.replace(accepted.into_iter().chain(rows("refused", |count| count.refused)));
     metrics.postings.replace(figures::postings(conn)?.into_iter().map(|(event, count)| ([event], count)));
-    let (own, government) = figures::posted(conn)?;
-    metrics.posted_fen.replace([(["cash"], own), (["deemed"], government)]);
+    show_balances(&balances(conn)?, metrics);
+    metrics.settlements.replace(figures::settlements(conn)?.into_iter().map(|(state, count)| ([state], count)));
+    metrics.ex_post.replace(figures::ex_post(conn)?.into_iter().map(|(state, count)| ([state], count)));
+    metrics.feed_files.replace(figures::feed_files(conn)?.into_iter().map(|(state, count)| ([state], count)));
     metrics.instructions.replace(figures::instructions(conn)?.into_iter().map(|(state, count)| ([state], count)));
     metrics.batches.replace(figures::batches(conn)?.into_iter().map(|(state, count)| ([state], count)));
     let open = figures::open_exceptions(conn)?;
     metrics.open_exceptions.replace(open.iter().map(|(class, count)| ([class.as_str()], *count)));
     metrics.windows_missed.set([], bureau.store.windows_missed()?);
     Ok(())
+}
+
+/// One pass over the ledger for all that is counted in money.
+fn show_balances(balances: &Balances, metrics: &Metrics) {
+    let credited = |account| balances.get(&account).map_or(0, |(debit, credit)| (*credit - *debit).fen());
+    let (own, government) = (credited(Account::PersonalOwn), credited(Account::PersonalGovernment));
+    metrics.posted_fen.replace([(["cash"], own), (["deemed"], government)]);
+    metrics.suspense_fen.set([], credited(Account::Suspense));
+    let mut owed: BTreeMap<&str, i64> = BTreeMap::new();
+    for (account, (debit, credit)) in balances {
+        if let Account::Receivable(payer, _) = account {
+            *owed.entry(payer.word()).or_default() += (*debit - *credit).fen();
+        }
+    }
+    metrics.receivable_fen.replace(owed.into_iter().map(|(payer, fen)| ([payer], fen)));
 }
 
 /// Raises and clears the alarms that follow from store, calendar and date. `has_moved`: the store did, or the date, so
@@ -54,7 +73,7 @@ fn show_room(bureau: &Bureau, metrics: &Metrics) -> Step<()> {
     Ok(())
 }
 
-/// R22: what reconciliation finds, as figures and as an alarm. A read of the whole ledger once statements are in use.
+/// R22: what reconciliation finds, as figures and as an alarm.
 pub fn show_differences(bureau: &Bureau, today: Date, metrics: &Metrics, alarms: &mut Alarms) -> Step<()> {
     let reconciled = reconcile(bureau, today)?;
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();

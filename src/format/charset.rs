@@ -129,10 +129,9 @@ impl Charset {
 
     /// Writes `text` to the start of `field`; how many bytes it took, `None` where it does not fit.
     pub fn encode(self, text: &str, field: &mut [u8]) -> Result<Option<usize>, TextFault> {
-        let pairs = self.pairs();
         let mut at = 0;
         for character in text.chars() {
-            let (bytes, width) = self.say(pairs, character)?;
+            let (bytes, width) = self.say(character)?;
             let Some(place) = field.get_mut(at..at + width) else { return Ok(None) };
             place.copy_from_slice(&bytes[..width]);
             at += width;
@@ -142,14 +141,15 @@ impl Charset {
 
     /// How many bytes `text` takes.
     pub fn width(self, text: &str) -> Result<usize, TextFault> {
-        text.chars().try_fold(0, |sum, character| Ok(sum + self.say(self.pairs(), character)?.1))
+        text.chars().try_fold(0, |sum, character| Ok(sum + self.say(character)?.1))
     }
 
-    fn say(self, pairs: &Pairs, character: char) -> Result<([u8; 4], usize), TextFault> {
+    fn say(self, character: char) -> Result<([u8; 4], usize), TextFault> {
         if matches!(character, ' '..='~') {
             return Ok(([character as u8, 0, 0, 0], 1));
         }
-        match (pairs.pair(character), self) {
+        // Only here: a command that writes no name need not work the pairs out.
+        match (self.pairs().pair(character), self) {
             (Some([lead, trail]), _) => Ok(([lead, trail, 0, 0], 2)),
             (None, Charset::Gbk) => Err(TextFault::Unsayable(character)),
             (None, Charset::Gb18030) => {

@@ -5,6 +5,7 @@ use crate::domain::calendar::{Date, Month};
 use crate::domain::exception::Class;
 use crate::domain::ledger::{Account, Posting, PostingKey};
 use crate::domain::money::Money;
+use crate::domain::participant::{Category, DistrictCode, Payer};
 use crate::domain::plan::{PlanEvent, PlanState, PlanVersion};
 use crate::domain::policy::{Circumstances, Policy, Refusal, Terms, YearTerms};
 use crate::domain::postings::{self, Deemed};
@@ -61,9 +62,14 @@ pub struct Wrong<'a> {
     pub policy: (&'a Policy, &'a YearTerms),
     /// The tier by which it was posted: fixed once the own part is received (R3).
     pub tier: Money,
+    /// The ex-post subsidy that stands: payer, district, category and amount.
+    pub owed: Option<Owed>,
     /// Closed months (R11).
     pub closed: &'a BTreeSet<Month>,
 }
+
+/// An ex-post subsidy as it was found.
+pub type Owed = (Payer, DistrictCode, Category, Money);
 
 /// What stands of a posting and its corrections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +107,20 @@ struct Right {
     is_paid: bool,
 }
 
+impl Wrong<'_> {
+    /// The ex-post subsidy by which the plan is paid.
+    fn owed(&self) -> Option<Owed> {
+        self.owed.filter(|_| self.dossier.plan.as_ref().is_some_and(|plan| plan.state == PlanState::ExPost))
+    }
+}
+
+impl Right {
+    fn owed(&self) -> Option<Owed> {
+        let subsidy = self.terms.ok().and_then(|terms| terms.subsidy).filter(|_| self.is_ex_post)?;
+        Some((subsidy.payer, subsidy.district, subsidy.category, subsidy.amount))
+    }
+}
+
 /// Corrects a posting as a changeset, or says why not.
 pub fn correct(wrong: &Wrong<'_>, fault: Fault, reason: &str, today: Date) -> Result<Changeset, No> {
     let plan = wrong.dossier.plan.as_ref().ok_or("此人该年度没有缴费计划")?;
@@ -110,9 +130,8 @@ pub fn correct(wrong: &Wrong<'_>, fault: Fault, reason: &str, today: Date) -> Re
     let was = Standing::of(wrong);
     let right = judge_again(wrong, &was)?;
     fits(fault, &right)?;
-    let was_ex_post = plan.state == PlanState::ExPost;
     let deemed_changes = was.deemed != right.deemed;
-    if !deemed_changes && !right.own_leaves && !was_ex_post {
+    if !deemed_changes && !right.own_leaves && right.owed() == wrong.owed() {
         return Err("按现行名单和参保人员表，该记账无误：请先投递更正后的名单或参保人员表".to_owned());
     }
     let mut out = Changeset::default();
@@ -203,12 +222,16 @@ fn follow(
         (Ok(_), false) => Ok(state),
     }
     .map_err(illegal)?;
-    if let (true, Ok(Terms { subsidy: Some(subsidy), .. })) = (right.is_ex_post, right.terms) {
+    // What was found for the person is owed no more, or by another payer.
+    if plan.state == PlanState::ExPost && right.owed() != wrong.owed() {
+        withdraw_ex_post(dossier, out);
+    }
+    if let (true, Ok(Terms { subsidy: Some(subsidy), .. })) = (right.owed() != wrong.owed(), right.terms)
+        && right.is_ex_post
+    {
         let booked_on = wrong.posting.booked_on;
         let (participant, fee_year, paid) = (dossier.id, dossier.fee_year, wrong.tier);
         out.ex_post.push(ExPost { participant, fee_year, subsidy, paid, booked_on });
-    } else if plan.state == PlanState::ExPost {
-        withdraw_ex_post(dossier, out);
     }
     let enrolled = dossier.participant.as_ref().map(|person| person.district).ok_or("此人不在参保人员表上")?;
     let version = PlanVersion { number, from: today, terms: right.terms };

@@ -39,6 +39,15 @@ pub struct Head {
     pub district: DistrictCode,
 }
 
+/// What people call those whom a paper is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'n> {
+    /// The owing district.
+    pub district: &'n str,
+    /// Who made the paper (编制单位), empty for nobody.
+    pub unit: &'n str,
+}
+
 /// A settlement as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Papers {
@@ -177,11 +186,8 @@ pub fn settlement_head(year: SettlementYear, payer: Payer, district: DistrictCod
     Head { year, payer, district }
 }
 
-/// The settlement as a workbook to print and sign: 汇总表 and 明细表. `None` where a sheet cannot hold so many.
-pub fn settlement_workbook(head: &Head, net: &[Claim], district: &str, made_on: Date) -> Option<Vec<u8>> {
-    if net.len() > MOST_ROWS {
-        return None;
-    }
+/// The two sheets of a settlement, without their rows: 汇总表 and 明细表.
+fn sheets(head: &Head, net: &[Claim], names: &Names<'_>, made_on: Date) -> [Paper; 2] {
     let title = |what| format!("{} 年度城乡居民养老保险政府代缴{what}", head.year);
     let mut summary = Paper::new(
         title("清算汇总表"),
@@ -194,7 +200,7 @@ pub fn settlement_workbook(head: &Head, net: &[Claim], district: &str, made_on: 
             Column::new("amount", "金额", Kind::Amount).summed().wide(16),
         ],
     );
-    let mut names = Paper::new(
+    let mut people = Paper::new(
         title("清算明细表"),
         made_on,
         vec![
@@ -206,30 +212,44 @@ pub fn settlement_workbook(head: &Head, net: &[Claim], district: &str, made_on: 
             Column::new("remark", "说明", Kind::Text),
         ],
     );
-    for paper in [&mut summary, &mut names] {
-        paper.subtitles.push(format!("代缴部门：{}　区县：{district}", head.payer.chinese()));
+    for paper in [&mut summary, &mut people] {
+        paper.subtitles.push(format!("代缴部门：{}　区县：{}", head.payer.chinese(), names.district));
+        paper.unit = names.unit.to_owned();
         paper.capitals = Some("amount");
+        // Two kinds of money on one paper: whom each goes to.
+        let (deemed, ex_post) = (total(net, ClaimKind::Deemed), total(net, ClaimKind::ExPost));
+        let words = format!("其中应划入征缴户的代缴款 {deemed} 元，由部门发放给本人的事后补助 {ex_post} 元。");
+        paper.notes.push(words);
     }
-    (summary.sheet, names.sheet) = ("汇总表".to_owned(), "明细表".to_owned());
-    names.counted = Some("人");
+    (summary.sheet, people.sheet) = ("汇总表".to_owned(), "明细表".to_owned());
+    people.counted = Some("人");
+    [summary, people]
+}
+
+/// The settlement as a workbook to print and sign: 汇总表 and 明细表. `None` where a sheet cannot hold so many.
+pub fn settlement_workbook(head: &Head, net: &[Claim], names: &Names<'_>, made_on: Date) -> Option<Vec<u8>> {
+    if net.len() > MOST_ROWS {
+        return None;
+    }
+    let [mut summary, mut people] = sheets(head, net, names, made_on);
     for (kind, _, chinese) in ClaimKind::ALL {
         let of_kind: Vec<Claim> = net.iter().filter(|claim| claim.kind == kind).cloned().collect();
         if of_kind.is_empty() {
             continue;
         }
         summary.group(chinese);
-        names.group(chinese);
+        people.group(chinese);
         for line in lines(&of_kind) {
             // Who is taken back is not claimed: such people do not add up with the others.
-            let (remark, people) = match line.amount < Money::ZERO {
+            let (remark, count) = match line.amount < Money::ZERO {
                 true => (format!("{TAKEN_BACK} {} 人", line.people), Cell::Empty),
                 false => (String::new(), Cell::Count(line.people as i64)),
             };
             let (category, year) = (line.category.chinese(), Cell::Count(line.fee_year.into()));
-            summary.row(vec![category.into(), year, remark.into(), people, line.amount.into()]);
+            summary.row(vec![category.into(), year, remark.into(), count, line.amount.into()]);
         }
         for claim in &of_kind {
-            names.row(vec![
+            people.row(vec![
                 IdNumber::from_key(claim.participant).text().into(),
                 claim.name.as_str().into(),
                 claim.category.chinese().into(),
@@ -238,16 +258,16 @@ pub fn settlement_workbook(head: &Head, net: &[Claim], district: &str, made_on: 
                 remark(claim).into(),
             ]);
         }
-        summary.subtotal(0, "小计");
-        names.subtotal(0, "小计");
+        summary.subtotal(0, &format!("{chinese}小计"));
+        people.subtotal(0, &format!("{chinese}小计"));
     }
     summary.total();
-    names.total();
-    workbook(&[&summary, &names]).ok()
+    people.total();
+    workbook(&[&summary, &people]).ok()
 }
 
 /// A list of ex-post subsidies as a workbook to print, sign and fill in. `None` where a sheet cannot hold so many.
-pub fn ex_post_workbook(head: &Head, payouts: &[Payout], district: &str, made_on: Date) -> Option<Vec<u8>> {
+pub fn ex_post_workbook(head: &Head, payouts: &[Payout], names: &Names<'_>, made_on: Date) -> Option<Vec<u8>> {
     if payouts.len() > MOST_ROWS {
         return None;
     }
@@ -267,7 +287,8 @@ pub fn ex_post_workbook(head: &Head, payouts: &[Payout], district: &str, made_on
         ],
     );
     paper.sheet = "事后补助名单".to_owned();
-    paper.subtitles.push(format!("代缴部门：{}　区县：{district}", head.payer.chinese()));
+    paper.subtitles.push(format!("代缴部门：{}　区县：{}", head.payer.chinese(), names.district));
+    paper.unit = names.unit.to_owned();
     paper.is_landscape = true;
     (paper.counted, paper.capitals) = (Some("人"), Some("amount"));
     paper.notes.push("说明：发放后请填写发放日期和发放结果（已发放、已退回），将本表投入 in 目录".to_owned());
@@ -320,6 +341,8 @@ mod tests {
     use super::*;
     use crate::domain::settlement::net;
 
+    const NAMES: Names<'static> = Names { district: "测试区", unit: "测试区社会保险局" };
+
     fn head() -> Head {
         settlement_head(2018, Payer::CivilAffairs, DistrictCode::parse("500199").unwrap())
     }
@@ -359,7 +382,7 @@ mod tests {
         );
         assert!(names.ends_with(",测试丙,2018,低保对象,代缴,-70.00,冲减以前清算\r\n"), "{names}");
         assert_eq!(settlement(&head(), &claims), papers);
-        let book = || settlement_workbook(&head(), &claims, "测试区", Date::constant(2018, 9, 10));
+        let book = || settlement_workbook(&head(), &claims, &NAMES, Date::constant(2018, 9, 10));
         assert!(book().is_some() && book() == book());
         assert_eq!(settlement_files(&head())[1], "settlement-2018-civil-affairs-500199.names.csv");
     }
@@ -375,7 +398,7 @@ mod tests {
             booked_on: Date::constant(2018, 7, 5),
         }];
         let bytes = ex_post_list(&head(), &payouts);
-        let workbook = ex_post_workbook(&head(), &payouts, "500199", Date::constant(2018, 7, 12)).unwrap();
+        let workbook = ex_post_workbook(&head(), &payouts, &NAMES, Date::constant(2018, 7, 12)).unwrap();
         for bytes in [bytes, workbook] {
             let table = crate::format::table::Table::read(&bytes, "x").unwrap();
             assert_eq!((table.kind, table.len()), (crate::format::table::TableKind::ExpostPaid, 1));

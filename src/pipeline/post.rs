@@ -179,7 +179,9 @@ impl Case<'_> {
         }
         let Some(plan) = self.waiting_plan() else { return };
         let freed = plan.state.after(PlanEvent::Freed).unwrap_or(plan.state);
-        let state = if needs_fix { freed.after(PlanEvent::Blocked).unwrap_or(freed) } else { freed };
+        // R14: money that came another way meanwhile still waits for a clerk.
+        let waits = self.close_up.dossier.open.iter().any(|open| !DOUBTS.contains(&open.class));
+        let state = if needs_fix || waits { freed.after(PlanEvent::Blocked).unwrap_or(freed) } else { freed };
         self.push_plan(state, 1, out);
     }
 
@@ -223,8 +225,7 @@ impl Case<'_> {
 
     /// An answer ends the doubt of an earlier one, and its absence.
     fn close_answered(&self, out: &mut Changeset) {
-        let doubts = [Class::UnknownResult, Class::ContradictoryReturn, Class::MissingRow];
-        for open in self.close_up.dossier.open.iter().filter(|open| doubts.contains(&open.class)) {
+        for open in self.close_up.dossier.open.iter().filter(|open| DOUBTS.contains(&open.class)) {
             out.closed.push((open.id, "银行已回盘".to_owned()));
         }
     }
@@ -288,6 +289,9 @@ impl Case<'_> {
         words
     }
 }
+
+/// What the bank's answer settles.
+const DOUBTS: [Class; 3] = [Class::UnknownResult, Class::ContradictoryReturn, Class::MissingRow];
 
 /// A row that comes twice in one file: the first counted; money under another serial is further money.
 pub fn post_double(book: &BatchBook, file: &ReturnFile, row: &Row, first: &Row, today: Date, out: &mut Changeset) {

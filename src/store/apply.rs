@@ -160,7 +160,8 @@ impl Txn<'_> {
                 let sql = "INSERT OR FAIL INTO entry SELECT c0, c1, c2, c3 FROM feed";
                 feed::insert(tx, sql, [], &entries, |entry, column| entry[column].into())
             },
-        )
+        )?;
+        self.note_posted(&heads, &entries)
     }
 
     /// Postings under a text key are numbered from 1; those of instructions begin far above.

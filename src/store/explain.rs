@@ -171,6 +171,11 @@ fn ids(conn: &Connection, sql: &str, of: i64) -> Result<Vec<i64>> {
 }
 
 impl Chain {
+    /// Its postings, by their stored numbers.
+    pub fn postings(&self) -> &[i64] {
+        &self.postings
+    }
+
     fn in_order(mut self) -> Chain {
         self.postings.sort_unstable();
         self.postings.dedup();

@@ -3,6 +3,8 @@
 mod recon;
 mod settling;
 
+pub use recon::entries_of;
+
 use crate::domain::ids::{BatchNumber, IdNumber};
 use crate::domain::ledger::{Account, Basis, Entry, Event};
 use crate::domain::money::Money;
@@ -417,20 +419,37 @@ fn entry(row: &Row<'_>, words: &Words<'_>, out: &mut Cells) -> crate::store::Res
     Ok(())
 }
 
+/// How the entries of some transactions are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Where each transaction says that they lie.
+    Spans,
+    /// In the whole ledger: for proofs.
+    Ledger,
+}
+
 /// Entries of some transactions, in order, as the feed has them: of `entries` all but bank and instruction, with the
 /// transaction before and the posting that is taken back or corrected behind.
 pub fn fed(
     conn: &Connection,
     (from, to): (i64, i64),
+    search: Search,
     banks: &BankKeys,
     sink: &mut dyn FnMut(&[&str]),
 ) -> crate::store::Result<()> {
     let words = Words { banks, accounts: Accounts::load(conn)? };
+    let postings = match search {
+        Search::Spans => {
+            "FROM posted_span s CROSS JOIN posting p ON p.id BETWEEN s.first AND s.last AND p.txn = s.txn
+                AND s.txn BETWEEN ?1 AND ?2"
+        }
+        Search::Ledger => "FROM posting p",
+    };
     let sql = ENTRIES
         .replace("b.bank, b.number, i.id", "b.bank, b.number, i.id, p.txn, coalesce(k.undoes, k.corrects)")
         .replace(
             "FROM entry e\n    CROSS JOIN posting p ON p.id = e.id / 4",
-            "FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3",
+            &format!("{postings} CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3"),
         )
         .replace(
             "?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1 ORDER BY e.id",

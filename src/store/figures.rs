@@ -58,13 +58,21 @@ pub fn open_exceptions(conn: &Connection) -> Result<Vec<(String, i64)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Own and government parts credited to personal accounts, in fen, contra entries taken off.
-pub fn posted(conn: &Connection) -> Result<(i64, i64)> {
-    let mut statement = conn.prepare_cached(
-        "SELECT coalesce(sum((credit = 3) * amount - (debit = 3) * amount), 0),
-                coalesce(sum((credit = 4) * amount - (debit = 4) * amount), 0) FROM entry",
-    )?;
-    Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+/// Settlements by state.
+pub fn settlements(conn: &Connection) -> Result<Vec<(&'static str, i64)>> {
+    let sql = "SELECT state, count(*) FROM settlement GROUP BY state";
+    counts(conn, sql, |value| words::settlement_state(value).word())
+}
+
+/// Ex-post subsidies by state.
+pub fn ex_post(conn: &Connection) -> Result<Vec<(&'static str, i64)>> {
+    counts(conn, "SELECT state, count(*) FROM ex_post GROUP BY state", |value| words::ex_post_state(value).word())
+}
+
+/// Files of the feed by how far they have come.
+pub fn feed_files(conn: &Connection) -> Result<Vec<(&'static str, i64)>> {
+    let sql = "SELECT CASE WHEN acked_on IS NOT NULL THEN 2 ELSE is_out END, count(*) FROM feed_file GROUP BY 1";
+    counts(conn, sql, |value| ["unpublished", "unacknowledged", "acknowledged"][value as usize])
 }
 
 /// A batch that a bank has not answered.

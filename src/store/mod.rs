@@ -13,6 +13,7 @@ pub mod deliveries;
 pub mod exceptions;
 pub mod explain;
 pub mod export;
+pub mod extract;
 pub mod facts;
 #[expect(unsafe_code, reason = "the engine asks for rows through an interface of C; the module says why it is sound")]
 mod feed;
@@ -20,6 +21,7 @@ pub mod figures;
 pub mod files;
 pub mod fixes;
 pub mod gaps;
+mod kept_sums;
 pub mod lines;
 pub mod outgoing;
 pub mod overview;

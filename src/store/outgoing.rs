@@ -4,7 +4,7 @@
 use crate::domain::calendar::{Date, DateTime};
 use crate::domain::money::Money;
 use crate::store::chain::Txn;
-use crate::store::export::{BankKeys, fed};
+use crate::store::export::{BankKeys, Search, fed};
 use crate::store::{Result, date, day};
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
@@ -82,8 +82,10 @@ struct Waiting {
 /// Transactions with postings after an audit row, in order, of acts before `until` where that is given.
 fn waiting(conn: &Connection, after: i64, until: Option<DateTime>) -> Result<Vec<Waiting>> {
     let mut statement = conn.prepare_cached(
-        "SELECT p.txn, count(*), sum(e.amount) FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
-         JOIN audit a ON a.seq = p.txn WHERE p.txn > ?1 AND (?2 IS NULL OR a.at < ?2) GROUP BY p.txn ORDER BY p.txn",
+        "SELECT s.txn, count(*), sum(e.amount) FROM posted_span s CROSS JOIN audit a ON a.seq = s.txn
+         CROSS JOIN posting p ON p.id BETWEEN s.first AND s.last AND p.txn = s.txn
+         CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
+         WHERE s.txn > ?1 AND (?2 IS NULL OR a.at < ?2) GROUP BY s.txn ORDER BY s.txn",
     )?;
     let rows = statement.query_map((after, until.map(|at| at.to_string())), |row| {
         Ok(Waiting { txn: row.get(0)?, rows: row.get(1)?, amount: row.get(2)? })
@@ -148,7 +150,7 @@ pub const HEADINGS: [&str; 15] = [
 /// The bytes of a file: two lines of heading and one for each entry.
 pub fn render(conn: &Connection, file: &FeedFile, banks: &BankKeys) -> Result<Vec<u8>> {
     let mut text = head(file);
-    fed(conn, (file.from_txn, file.to_txn), banks, &mut |row| text.push_str(&line(row)))?;
+    fed(conn, (file.from_txn, file.to_txn), Search::Spans, banks, &mut |row| text.push_str(&line(row)))?;
     Ok(text.into_bytes())
 }
 
@@ -224,7 +226,7 @@ pub fn proved(conn: &Connection, banks: &BankKeys) -> Result<Option<String>> {
     // One pass over all of them: a file is hashed while its transactions go by.
     let mut hashes: Vec<Sha256> = files.iter().map(|file| Sha256::new_with_prefix(head(file))).collect();
     let (mut place, mut stray) = (0, None);
-    fed(conn, (first.from_txn, last.to_txn), banks, &mut |row| {
+    fed(conn, (first.from_txn, last.to_txn), Search::Ledger, banks, &mut |row| {
         let txn: i64 = row[0].parse().unwrap_or_default();
         while files.get(place).is_some_and(|file| txn > file.to_txn) {
             place += 1;

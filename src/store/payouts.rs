@@ -6,6 +6,7 @@ use crate::domain::money::Money;
 use crate::domain::participant::{DistrictCode, Payer};
 use crate::domain::settlement::{ExPostEvent, ExPostState};
 use crate::pipeline::book::{Changeset, ExPost};
+use crate::pipeline::correcting::Owed;
 use crate::pipeline::papers::Payout;
 use crate::store::chain::Txn;
 use crate::store::{Error, Result, date, day, words};
@@ -22,6 +23,17 @@ pub struct StoredExPost {
     pub amount: Money,
     /// When its payer paid it, or failed to.
     pub answered_on: Option<Date>,
+}
+
+/// The ex-post subsidy of a person and fee year that was not withdrawn: payer, district, category and amount.
+pub fn standing(conn: &Connection, id: IdNumber, fee_year: FeeYear) -> Result<Option<Owed>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT payer, district, category, amount FROM ex_post WHERE participant = ?1 AND fee_year = ?2 AND state <> 4",
+    )?;
+    let mut rows = statement.query((id.key(), fee_year))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let district = words::district(&row.get::<_, String>(1)?)?;
+    Ok(Some((words::payer(row.get(0)?), district, words::category(row.get(2)?), Money::from_fen(row.get(3)?))))
 }
 
 /// The newest ex-post subsidy of a person and fee year that this payer owes for this district.

@@ -143,14 +143,11 @@ pub fn ledger(conn: &Connection) -> Result<Vec<Moved>> {
     Ok(moved)
 }
 
-/// First money of instructions, by batch and day: leg 0 is the one that moves it.
+/// First money of instructions, by batch and day, as it was added up when it was posted.
 fn of_batches(conn: &Connection, numbers: &HashMap<i64, BatchNumber>) -> Result<Vec<Moved>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT p.id >> 27, p.booked_on, sum(e.amount), count(*)
-         FROM posting p CROSS JOIN entry e ON e.id = p.id * 4
-         WHERE p.id >= ?1 AND e.debit = 1 GROUP BY 1, 2 ORDER BY 1, 2",
-    )?;
-    let rows = statement.query_map([1_i64 << SEQUENCE_BITS], |row| {
+    let sql = "SELECT batch, booked_on, amount, count FROM batch_day ORDER BY batch, booked_on";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| {
         let number = numbers[&row.get::<_, i64>(0)?];
         Ok(Moved {
             bundle: Bundle::Batch(number),

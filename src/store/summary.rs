@@ -13,8 +13,6 @@ pub struct Summary {
     pub plans: BTreeMap<&'static str, u64>,
     /// Instructions by the word of their state, all attempts.
     pub instructions: BTreeMap<&'static str, u64>,
-    /// Deemed entries that were neither taken back nor corrected away.
-    pub deemed_entries: u64,
     /// Open exceptions by class: how many, and how much money they hold.
     pub exceptions: BTreeMap<String, (u64, Money)>,
 }
@@ -24,6 +22,12 @@ impl Summary {
     pub fn instructions_in(&self, word: &str) -> u64 {
         self.instructions.get(word).copied().unwrap_or_default()
     }
+}
+
+/// Deemed entries that were neither taken back nor corrected away: a pass over the ledger.
+pub fn deemed_entries(conn: &Connection) -> Result<u64> {
+    let sql = "SELECT coalesce(sum((credit = 4) - (debit = 4)), 0) FROM entry";
+    Ok(conn.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64)
 }
 
 /// Counts a fee year; exceptions of all years.
@@ -42,11 +46,6 @@ pub fn summary(conn: &Connection, fee_year: FeeYear) -> Result<Summary> {
     while let Some(row) = rows.next()? {
         found.instructions.insert(words::instruction_state(row.get(0)?).word(), row.get::<_, i64>(1)? as u64);
     }
-    found.deemed_entries = conn.query_row(
-        "SELECT (SELECT count(*) FROM entry WHERE credit = 4) - (SELECT count(*) FROM entry WHERE debit = 4)",
-        [],
-        |row| row.get::<_, i64>(0),
-    )? as u64;
     let mut statement =
         conn.prepare("SELECT class, count(*), sum(amount) FROM exception WHERE resolved = 0 GROUP BY class")?;
     let mut rows = statement.query([])?;

@@ -43,7 +43,18 @@ fn the_same_seed_gives_the_same_year() {
     let (one, two, other) = (Kept::play("7"), Kept::play("7"), Kept::play("8"));
     assert_eq!(one.said, two.said);
     // The audit log holds the digest of the configuration, and with it the key of a server that was open for this year.
-    for what in ["plans", "batches", "instructions", "returns", "entries", "balance", "exceptions", "files"] {
+    for what in [
+        "plans",
+        "batches",
+        "instructions",
+        "returns",
+        "entries",
+        "balance",
+        "exceptions",
+        "files",
+        "settlement",
+        "statement",
+    ] {
         assert_eq!(one.export(what), two.export(what), "{what}");
     }
     assert_ne!(one.export("instructions"), other.export("instructions"));
@@ -53,6 +64,12 @@ fn the_same_seed_gives_the_same_year() {
 fn every_command_works_on_the_folder_that_stays() {
     let kept = Kept::play("1");
     assert_eq!(kept.said["audit"], "ok");
+    // The settlement of what was booked by 31 August is out, and every batch stands on the account's statement.
+    let claims = kept.export("claims");
+    assert!(claims.lines().count() > 6 && claims.lines().skip(1).all(|line| line.contains(",sent,")), "{claims}");
+    assert!(kept.export("expost").contains(",listed\n"));
+    let differences = kept.export("differences");
+    assert!(!differences.lines().any(|line| line.starts_with("statement,ours-only")), "{differences}");
     for args in [&["check"][..], &["audit"], &["status"], &["exceptions"], &["send"], &["export", "balance"]] {
         let output = kept.daikou(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));

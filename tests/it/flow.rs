@@ -135,7 +135,7 @@ struct Bureau<'a> {
 
 impl<'a> Bureau<'a> {
     fn open(case: &'a Case) -> Result<Bureau<'a>, String> {
-        let root = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let root = crate::scratch();
         let mut init = Command::new(env!("CARGO_BIN_EXE_daikou"));
         init.arg("init").arg(root.path().join("bureau"));
         if case.unattended {

@@ -35,3 +35,11 @@ mod tidy;
 mod upload;
 // Fen stand as yuan and fen: 2_000_00.
 mod years;
+
+/// A folder of its own. In memory where there is some: whoever asks what survives a death of the process takes another, and
+/// a long year waits for the disk half of its time.
+fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}

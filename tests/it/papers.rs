@@ -30,6 +30,52 @@ const PAPERS: [(&str, &[&str], &[&str]); 7] = [
     ("simulate", &["policy", "simulate", "CASE/changed.toml"], &["政策试算汇总表", "试算政府代缴", "未作任何变动"]),
 ];
 
+/// Papers of the autumn, when the first settlement is out and a payer's money has come.
+const AUTUMN: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "sheet",
+        &["reconcile", "--bank", "rural", "--day", "2018-07-03", "--sheet"],
+        &["日终对账单", "农村商业银行", "测试区社会保险局", "对账单", "金额不符", "制表人", "复核人"],
+    ),
+    (
+        "transfers",
+        &["report", "transfers", "--year", "2018"],
+        &["代缴资金清算划款核对表", "民政小计", "尚欠", "代缴资金划款明细表", "HK0001", "金额大写：人民币", "单位盖章"],
+    ),
+    (
+        "voucher",
+        &["report", "voucher", "--month", "2018-07"],
+        &["记账凭证汇总表（收付实现制）", "收入户存款", "借方金额", "备查凭证汇总表（视同实收）", "金额大写：人民币"],
+    ),
+    (
+        "account",
+        &["report", "account", "--person", "500199198001010043"],
+        &["个人账户缴费记录表", "500199198001010043", "测试丁", "个人缴费", "200.00", "事后补助70.00元", "单位盖章"],
+    ),
+];
+
+/// Papers that lie in folders: where, and what their names begin with.
+const PUBLISHED: [(&str, &str, &[&str]); 3] = [
+    (
+        "drops/departments/civil-affairs/500199/out",
+        "settlement",
+        &[
+            "2018年度城乡居民养老保险政府代缴清算汇总表",
+            "清算明细表",
+            "代缴小计",
+            "事后补助小计",
+            "金额大写：人民币",
+            "负责人",
+        ],
+    ),
+    (
+        "drops/departments/civil-affairs/500199/out",
+        "expost",
+        &["2018年度城乡居民养老保险事后补助名单", "测试丁", "500199198001010043", "发放结果", "单位盖章"],
+    ),
+    ("drops/bureau/out/vouchers", "voucher-2018-07", &["记账凭证汇总表（收付实现制）", "复核人"]),
+];
+
 #[test]
 fn every_paper_opens_and_prints() {
     if Command::new("soffice").arg("--version").output().is_err() {
@@ -39,15 +85,16 @@ fn every_paper_opens_and_prints() {
     let office = Office::open();
     let mut sheets: Vec<(String, PathBuf, &[&str])> = Vec::new();
     for (name, args, texts) in PAPERS {
-        let path = office.root.path().join(format!("{name}.xlsx"));
-        let mut args: Vec<String> =
-            args.iter().map(|arg| arg.replace("CASE", &office.data.display().to_string())).collect();
-        args.extend(["--format", "xlsx", "-o"].map(str::to_owned));
-        args.push(path.display().to_string());
-        office.daikou("2018-07-06", &args.iter().map(String::as_str).collect::<Vec<_>>());
-        sheets.push((name.to_owned(), path, texts));
+        sheets.push((name.to_owned(), office.write("2018-07-06", name, args), texts));
     }
     let receipt = office.receipt();
+    office.autumn();
+    for (name, args, texts) in AUTUMN {
+        sheets.push((name.to_owned(), office.write("2018-10-09", name, args), texts));
+    }
+    for (folder, name, texts) in PUBLISHED {
+        sheets.push((format!("{name}-published"), office.published(folder, name), texts));
+    }
     sheets.push(("receipt".to_owned(), receipt, &["回执：退回的行", "校验码不符", "名单变动"]));
     office.print(&sheets.iter().map(|(_, path, _)| path.as_path()).collect::<Vec<_>>());
     for (name, path, texts) in &sheets {
@@ -81,6 +128,52 @@ impl Office {
         // Beyond five in a hundred a person is asked.
         office.daikou("2018-07-05", &["--as", "checker", "approve", "list 5"]);
         office
+    }
+
+    /// One person pays at the counter; the statement shows a little less than the bank said; the first settlement year
+    /// ends; one payer sends a part of what it owes.
+    fn autumn(&self) {
+        let drop = |today: &str, name: &str, text: &str| {
+            let path = self.root.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            self.daikou(today, &["ingest", "--from", "bureau", &path.display().to_string()]);
+        };
+        let paid = "id_number,fee_year,amount,paid_on,channel,reference\n\
+            500199198001010043,2018,200.00,2018-07-06,counter,GT0001\n";
+        drop("2018-07-06", "payments.csv", paid);
+        let lines = "bank,booked_on,reference,amount,serial\nrural,2018-07-03,2018070201000001,1000.00,S1\n";
+        drop("2018-07-09", "statement.csv", lines);
+        self.daikou("2018-07-12", &["expost", "--year", "2018"]);
+        self.daikou("2018-08-06", &["close", "2018-07", "--despite", "银行少划，已催"]);
+        self.daikou("2018-09-05", &["settle", "--year", "2018"]);
+        let money = "payer,district,settlement_year,amount,received_on,reference\n\
+            civil-affairs,500199,2018,100.00,2018-09-20,HK0001\n";
+        drop("2018-09-21", "transfers.csv", money);
+    }
+
+    /// The workbook of a command.
+    fn write(&self, today: &str, name: &str, args: &[&str]) -> PathBuf {
+        let path = self.root.path().join(format!("{name}.xlsx"));
+        let mut args: Vec<String> =
+            args.iter().map(|arg| arg.replace("CASE", &self.data.display().to_string())).collect();
+        args.extend(["--format", "xlsx", "-o"].map(str::to_owned));
+        args.push(path.display().to_string());
+        self.daikou(today, &args.iter().map(String::as_str).collect::<Vec<_>>());
+        path
+    }
+
+    /// The workbook in a folder whose name begins so, as a copy.
+    fn published(&self, folder: &str, name: &str) -> PathBuf {
+        let folder = self.root.path().join("bureau").join(folder);
+        let mut files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let is_it = |path: &PathBuf| {
+            let file = path.file_name().unwrap().to_string_lossy();
+            file.starts_with(name) && file.ends_with(".xlsx")
+        };
+        let path = files.find(is_it).unwrap_or_else(|| panic!("no {name} in {}", folder.display()));
+        let copy = self.root.path().join(format!("{name}-published.xlsx"));
+        std::fs::copy(path, &copy).unwrap();
+        copy
     }
 
     /// The rural bank lacks the money of its first person and takes the rest.

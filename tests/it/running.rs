@@ -159,6 +159,32 @@ fn windows_open_once_and_what_nobody_opened_is_missed() {
     assert_eq!(stored_at(7, 9, 8, 30), seen("6 instruct missed, 6 send missed, 9 plan done", 3));
 }
 
+/// R19: the first planning of a month compares lists and roster, once, where there are lists.
+#[test]
+fn the_first_planning_of_a_month_compares() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("bureau");
+    daikou::cli::init::set_up(&home, true).unwrap();
+    let config = daikou::config::load(&home.join("daikou.toml")).unwrap();
+    let mut bureau = daikou::daemon::bureau::Bureau::open(config).unwrap();
+    let (mut working, mut alarms) = (Working::default(), Alarms::default());
+    let mut papers_at = |bureau: &mut daikou::daemon::bureau::Bureau, month: i8, day: i8| {
+        let at = Date::constant(2018, month, day).at(8, 45, 0, 0);
+        working.open_windows(bureau, &Order { at, actor: "system".to_owned() }, &mut alarms).unwrap();
+        names(&home.join("drops/bureau/out")).iter().filter(|name| name.starts_with("compare-2017-")).count()
+    };
+    assert_eq!(papers_at(&mut bureau, 7, 5), 0, "there is no list yet");
+    let list = dir.path().join("list.csv");
+    let rows = "身份证号,姓名,区县,认定类别,认定年度\n500199197001010014,测试甲,500199,低保对象,2017\n";
+    fs::write(&list, rows).unwrap();
+    let mut ingest = std::process::Command::new(env!("CARGO_BIN_EXE_daikou"));
+    ingest.arg("--config").arg(home.join("daikou.toml")).args(["--today", "2018-07-05", "ingest", "--from"]);
+    assert!(ingest.arg("civil-affairs/500199").arg(&list).output().unwrap().status.success());
+    assert_eq!(papers_at(&mut bureau, 7, 6), 1);
+    assert_eq!(papers_at(&mut bureau, 7, 9), 1, "once a month");
+    assert_eq!(papers_at(&mut bureau, 8, 1), 2);
+}
+
 /// Ten return files of 100,000 rows at once: the figure that memory is judged by. `cargo test --release --test it --
 /// --ignored --nocapture ten_large`
 #[test]

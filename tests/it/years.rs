@@ -94,6 +94,10 @@ fn clearing_in_2021() -> Vec<(Day, Step)> {
         &[
             (1, 8, Step::Audit),
             (2, 24, Step::ListChanges(2019)),
+            (2, 25, Step::Correct(2020)),
+            (2, 26, Step::Clerk(2020)),
+            (3, 1, Step::Statement),
+            (3, 1, Step::Audit),
             (9, 6, Step::ListExPost(2018)),
             (9, 6, Step::ListExPost(2019)),
             (9, 6, Step::ListExPost(2020)),
@@ -130,6 +134,8 @@ fn first_half(year: i32) -> Vec<(Day, Step)> {
             (2, 20, Step::ListChanges(year - 2)),
             (2, 21, Step::ListChanges(year - 1)),
             (2, 22, Step::RosterChanges),
+            (2, 24, Step::Correct(year - 1)),
+            (2, 25, Step::Clerk(year - 1)),
             (2, 25, Step::Plan(year)),
             (3, 5, Step::Instruct(year, Day(year, 3, 6))),
             (3, 5, Step::Send(year)),
@@ -137,10 +143,12 @@ fn first_half(year: i32) -> Vec<(Day, Step)> {
             (3, 11, Step::Answer("postal", 2)),
             (3, 12, Step::Answer("city", 2)),
             (3, 13, Step::Clerk(year)),
+            (3, 13, Step::Statement),
             (3, 14, Step::Audit),
             (5, 6, Step::ApproveRemovals),
             (6, 3, Step::Clerk(year)),
             (6, 10, Step::Payments(year)),
+            (6, 11, Step::Statement),
         ],
     )
 }
@@ -165,6 +173,7 @@ fn second_half(year: i32) -> Vec<(Day, Step)> {
             (8, 15, Step::Answer("city", 4)),
             (8, 16, Step::ApproveZero(year)),
             (8, 20, Step::Clerk(year)),
+            (8, 21, Step::Statement),
             (8, 27, Step::Plan(year)),
             (8, 27, Step::Instruct(year, Day(year, 8, 28))),
             (8, 27, Step::Send(year)),
@@ -177,6 +186,9 @@ fn second_half(year: i32) -> Vec<(Day, Step)> {
             (9, 10, Step::Payments(year)),
             (9, 11, Step::Clerk(year)),
             (9, 12, Step::Audit),
+            // What is put right joins the settlement that is not approved.
+            (9, 13, Step::Statement),
+            (9, 14, Step::Correct(year)),
             (9, 17, Step::Settle(year)),
             (9, 18, Step::ApproveSettlements(year)),
             (9, 19, Step::ListExPost(year)),
@@ -218,6 +230,7 @@ fn second_half(year: i32) -> Vec<(Day, Step)> {
             (11, 20, Step::Second("postal")),
             (11, 20, Step::Second("city")),
             (11, 21, Step::Clerk(year)),
+            (11, 22, Step::Statement),
             // The final sweep after the deposit deadline (R13).
             (12, 3, Step::Plan(year)),
             (12, 3, Step::Instruct(year, Day(year, 12, 4))),
@@ -231,6 +244,7 @@ fn second_half(year: i32) -> Vec<(Day, Step)> {
             (12, 17, Step::Instruct(year, Day(year, 12, 19))),
             (12, 17, Step::Send(year)),
             (12, 24, Step::ApproveZero(year)),
+            (12, 27, Step::Statement),
             (12, 28, Step::Audit),
         ],
     );

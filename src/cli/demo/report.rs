@@ -1,16 +1,21 @@
 //! What a person wants to see of the year: the funnel, the money, the exceptions, the proof.
 
 use crate::cli::demo::people::World;
+use crate::cli::demo::year::autumn::YEAR_END;
 use crate::cli::demo::year::{FEE_YEAR, OverSftp, Played};
 use crate::cli::out::Kind;
 use crate::cli::table::aligned;
 use crate::cli::{CliError, Context};
+use crate::daemon::bureau::Bureau;
+use crate::daemon::reconciling::reconcile;
 use crate::domain::exception::Class;
 use crate::domain::ledger::Account;
 use crate::domain::money::Money;
 use crate::domain::participant::Payer;
+use crate::domain::reconciling::Corner;
 use crate::store::balance::balances;
-use crate::store::summary::{Summary, summary};
+use crate::store::settlements;
+use crate::store::summary::{Summary, deemed_entries, summary};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -32,6 +37,8 @@ pub fn show(played: &Played, world: &World, context: &Context) -> Result<bool, C
         deemed: balance(Account::PersonalGovernment),
         suspense: balance(Account::Suspense),
         collection: -balance(Account::Collection),
+        deemed_entries: deemed_entries(conn)?,
+        finance: finance(&played.bureau)?,
     };
     if context.json {
         let by_payer: serde_json::Map<String, serde_json::Value> =
@@ -44,7 +51,7 @@ pub fn show(played: &Played, world: &World, context: &Context) -> Result<bool, C
             "failed": summary.instructions_in("failed"),
             "unknown": summary.instructions_in("unknown"),
             "suspense": summary.instructions_in("suspense"),
-            "deemed_entries": summary.deemed_entries,
+            "deemed_entries": totals.deemed_entries,
             "deemed_total": totals.deemed.to_string(),
             "own_total": totals.own.to_string(),
             "receivable": by_payer,
@@ -69,6 +76,43 @@ struct Totals {
     deemed: Money,
     suspense: Money,
     collection: Money,
+    deemed_entries: u64,
+    /// Settlement and reconciliation, in words.
+    finance: String,
+}
+
+/// What each payer owes of the first settlement year, and what differs from the statement.
+fn finance(bureau: &Bureau) -> Result<String, CliError> {
+    let mut payers: BTreeMap<Payer, (u64, [Money; 3])> = BTreeMap::new();
+    for one in settlements::all(bureau.store.connection())? {
+        let (people, [deemed, ex_post, owed]) = payers.entry(one.head.payer).or_default();
+        *people += one.people;
+        (*deemed, *ex_post, *owed) = (*deemed + one.deemed, *ex_post + one.ex_post, *owed + one.owed());
+    }
+    let rows: Vec<Vec<String>> = payers
+        .iter()
+        .map(|(payer, (people, amounts))| {
+            let amounts = amounts.iter().map(Money::to_string);
+            [payer.chinese().to_owned(), people.to_string()].into_iter().chain(amounts).collect()
+        })
+        .collect();
+    let title = format!("{FEE_YEAR} 清算年度（至 8 月 31 日）");
+    let headings = [
+        (title.as_str(), Kind::Text),
+        ("人数", Kind::Number),
+        ("代缴", Kind::Amount),
+        ("事后补助", Kind::Amount),
+        ("待划款", Kind::Amount),
+    ];
+    let found = reconcile(bureau, YEAR_END)?;
+    let with_bank = |corner: Corner| found.due().filter(|found| found.corner == corner).count();
+    Ok(format!(
+        "{}\n对账：账与对账单差异 {} 项，指令与回盘差异 {} 项，清算未划款 {} 项（daikou reconcile）",
+        aligned(&headings, &rows),
+        with_bank(Corner::Statement),
+        with_bank(Corner::Returns),
+        with_bank(Corner::Settlement)
+    ))
 }
 
 fn print(
@@ -100,7 +144,7 @@ fn print(
         amount("征缴户收到".to_owned(), totals.collection),
         amount("  记入个人账户—个人缴费".to_owned(), totals.own),
         amount("  暂收款".to_owned(), totals.suspense),
-        amount(format!("视同实收（政府代缴）{} 笔", summary.deemed_entries), totals.deemed),
+        amount(format!("视同实收（政府代缴）{} 笔", totals.deemed_entries), totals.deemed),
     ];
     money.extend(receivable.iter().map(|(payer, owed)| amount(format!("  应收{}", payer.chinese()), *owed)));
     print!("\n{}", aligned(&[("资金（元）", Kind::Text), ("金额", Kind::Amount)], &money));
@@ -117,7 +161,8 @@ fn print(
         .collect();
     let headings = [("待处理例外", Kind::Text), ("类别", Kind::Text), ("项", Kind::Number), ("暂收金额", Kind::Amount)];
     print!("\n{}", aligned(&headings, &exceptions));
-    println!("\n收到文件 {} 个，退回 {} 行，隔离 {} 个", played.files, played.refused_rows, played.quarantined.len());
+    println!("\n{}", totals.finance);
+    println!("收到文件 {} 个，退回 {} 行，隔离 {} 个", played.files, played.refused_rows, played.quarantined.len());
     for receipt in &played.quarantined {
         let finding = receipt.findings.first();
         println!("  {}：{}", receipt.name, finding.map_or("", |finding| finding.message_zh.as_str()));

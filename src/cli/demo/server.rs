@@ -2,7 +2,7 @@
 //! Our side is the daemon's own: the visitor that its couriers have, by a key and a pinned fingerprint.
 
 use crate::cli::CliError;
-use crate::cli::bank::Style;
+use crate::cli::bank::{Credit, Style};
 use crate::cli::bank_sim::setup::{Accounts, BankSetup, Setup};
 use crate::cli::bank_sim::{Running, make_login, start};
 use crate::cli::demo::people::{BANKS, World};
@@ -100,6 +100,11 @@ impl Line {
     pub fn find_out(&self, today: Date) -> Result<usize, CliError> {
         let found = self.server.running.find_out(self.bank.key.as_str(), today);
         found.map_err(|error| CliError::Io(self.server.root.display().to_string(), error))
+    }
+
+    /// What this bank shows on the statement of the collection account.
+    pub fn credits(&self) -> Vec<Credit> {
+        self.server.running.credits(&self.bank.key)
     }
 
     /// The bank.

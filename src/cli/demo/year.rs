@@ -1,5 +1,6 @@
 //! The year as it is played: who drops what on which day, and what the bureau does about it.
 
+pub(super) mod autumn;
 #[cfg(feature = "bank-sim")]
 mod over_sftp;
 
@@ -33,6 +34,12 @@ const STYLES: [Style; BANKS.len()] = [Style::Rural, Style::Postal, Style::City];
 
 /// The round in which the banks found out about what they did not know.
 const FINDS_OUT: usize = 4;
+
+/// The round after which the settlement year is over and answered.
+const BEFORE_SETTLEMENT: usize = 2;
+
+/// When people paid at the counter after all.
+const LATE_PAYMENTS: Date = Date::constant(FEE_YEAR, 10, 8);
 
 /// What the year came to.
 pub struct Played {
@@ -92,7 +99,7 @@ pub fn play(dir: &Path, world: &Arc<World>, quiet: bool) -> Result<Played, CliEr
         over_sftp: None,
         debited_twice: Vec::new(),
     };
-    let mut year = Year { dir, quiet, played };
+    let mut year = Year { dir, quiet, shown: [0; BANKS.len()], played };
     let ended = year.go(world, &mut banks);
     // Whatever happened: a folder that is kept must not name a server that is gone.
     banks.into_iter().try_for_each(|bank| year.close(bank))?;
@@ -106,6 +113,8 @@ fn by_folders(style: Style, world: &World) -> SimulatedBank<'_> {
 struct Year<'d> {
     dir: &'d Path,
     quiet: bool,
+    /// How many of each bank's sums stand on a statement already.
+    shown: [usize; BANKS.len()],
     played: Played,
 }
 
@@ -114,8 +123,11 @@ impl Year<'_> {
         self.take_rolls(world)?;
         for (round, (month, day)) in ROUNDS.into_iter().enumerate() {
             self.round(world, banks, round, Date::constant(FEE_YEAR, month, day))?;
+            if round == BEFORE_SETTLEMENT {
+                self.autumn(world, banks)?;
+            }
         }
-        Ok(())
+        self.year_end(world, banks)
     }
 
     fn close(&mut self, bank: Bank<'_>) -> Result<(), CliError> {
@@ -154,7 +166,7 @@ impl Year<'_> {
                 self.drop_table(&format!("departments/{}/{}", list.payer, list.district), &list.table, day)?;
             }
             3 => {
-                let table = world.late_payments(Date::constant(FEE_YEAR, 10, 8));
+                let table = world.late_payments(LATE_PAYMENTS);
                 self.say(day, "柜台缴费到达");
                 self.drop_table("bureau", &table, day)?;
             }

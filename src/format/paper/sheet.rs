@@ -2,7 +2,7 @@
 //!
 //! Spreadsheets hold every number as a float: amounts are written with two decimals from exact text, and never come back.
 
-use super::{Cell, Column, Line, Paper};
+use super::{Cell, Line, Paper};
 use crate::domain::calendar::Date;
 use crate::format::cell::Kind;
 use rust_xlsxwriter::{
@@ -128,27 +128,28 @@ impl Writer<'_> {
         if self.paper.unit.is_empty() {
             return self.across(&made_on, &self.looks.right);
         }
-        if self.last_column() < 3 {
-            self.across(&unit, &self.looks.left)?;
-            return self.across(&made_on, &self.looks.right);
+        match self.split(&unit, &made_on) {
+            Some(first) => {
+                self.span(0, first - 1, &unit, &self.looks.left)?;
+                self.span(first, self.last_column(), &made_on, &self.looks.right)?;
+                self.row += 1;
+                Ok(())
+            }
+            None => {
+                self.across(&unit, &self.looks.left)?;
+                self.across(&made_on, &self.looks.right)
+            }
         }
-        let middle = self.middle();
-        self.span(0, middle, &unit, &self.looks.left)?;
-        self.span(middle + 1, self.last_column(), &made_on, &self.looks.right)?;
-        self.row += 1;
-        Ok(())
     }
 
-    /// The column up to which half of the width lies.
-    fn middle(&self) -> u16 {
-        let all: u32 = self.paper.columns.iter().map(|column| u32::from(column.width)).sum();
-        let mut before = 0;
-        let reaches = |column: &Column| {
-            before += u32::from(column.width);
-            before * 2 >= all
-        };
-        let place = self.paper.columns.iter().position(reaches).unwrap_or(0) as u16;
-        place.min(self.last_column() - 1)
+    /// The first column of the right part, where two texts have room beside each other: as near to half of the width as can be.
+    fn split(&self, left: &str, right: &str) -> Option<u16> {
+        let widths: Vec<usize> = self.paper.columns.iter().map(|column| usize::from(column.width)).collect();
+        let all: usize = widths.iter().sum();
+        let before = |first: usize| widths[..first].iter().sum::<usize>();
+        let fits = |first: &usize| before(*first) >= shown_width(left) && all - before(*first) >= shown_width(right);
+        let best = (1..widths.len()).filter(fits).min_by_key(|first| (before(*first) * 2).abs_diff(all));
+        best.map(|first| first as u16)
     }
 
     fn heading(&mut self) -> Result<(), XlsxError> {
@@ -267,6 +268,11 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// Characters of a Latin font that a text is wide, with a little room.
+fn shown_width(text: &str) -> usize {
+    text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>() + 2
 }
 
 /// `2018年9月20日`.

@@ -4,6 +4,7 @@ use crate::domain::ids::BatchNumber;
 use crate::store::Result;
 use crate::store::audit::posting_name;
 use crate::store::chain::{cover, row_digest};
+use crate::store::kept_sums;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
@@ -34,7 +35,11 @@ pub(super) fn whole(conn: &Connection) -> Result<Option<String>> {
         let id = statement.query_row([seq], |row| row.get(0))?;
         return Ok(Some(format!("{}: its transaction {seq} is not in the audit log", posting_name(conn, id)?)));
     }
-    uncovered(conn, &known)
+    match uncovered(conn, &known)? {
+        // The feed and reconciliation find by it what the log covers.
+        None => kept_sums::differs(conn),
+        offender => Ok(offender),
+    }
 }
 
 /// Digests of the postings of every transaction, built in one pass: as many as there are transactions with postings.

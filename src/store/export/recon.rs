@@ -1,7 +1,8 @@
 //! Exports about the collection account and about personal accounts.
 
-use super::{Cells, Words};
-use rusqlite::Row;
+use super::{BankKeys, Cells, ENTRIES, Words, entry};
+use crate::store::words::Accounts;
+use rusqlite::{Connection, Row};
 
 pub(super) const STATEMENT: &str = "
     SELECT s.bank, s.booked_on, s.reference, s.amount, s.serial, s.bundle, k.key, s.file, s.line
@@ -48,5 +49,33 @@ pub(super) fn personal(row: &Row<'_>, _: &Words<'_>, out: &mut Cells) -> crate::
         (0, _) => "deemed",
         _ => "cash+deemed",
     });
+    Ok(())
+}
+
+/// Entries of some postings, in the order of their stored numbers, with the columns of `entries`.
+pub fn entries_of(
+    conn: &Connection,
+    postings: &[i64],
+    banks: &BankKeys,
+    sink: &mut dyn FnMut(&[&str]),
+) -> crate::store::Result<()> {
+    let words = Words { banks, accounts: Accounts::load(conn)? };
+    // By the numbers of the postings, not by a pass over the ledger.
+    let sql = ENTRIES
+        .replace(
+            "FROM entry e\n    CROSS JOIN posting p ON p.id = e.id / 4",
+            "FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3",
+        )
+        .replace("?1 IS NULL OR coalesce(k.fee_year, b.fee_year) = ?1 ORDER BY e.id", "p.id = ?1 ORDER BY e.id");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut cells = Cells::default();
+    for posting in postings {
+        let mut rows = statement.query([posting])?;
+        while let Some(row) = rows.next()? {
+            cells.clear();
+            entry(row, &words, &mut cells)?;
+            sink(&cells.texts());
+        }
+    }
     Ok(())
 }

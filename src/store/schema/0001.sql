@@ -213,6 +213,22 @@ CREATE TABLE entry (
     amount INTEGER NOT NULL CHECK (amount > 0)
 ) STRICT;
 
+CREATE TABLE posted_span (                  -- where the postings of a transaction lie: what is new is found without an index
+    txn   INTEGER NOT NULL,                 -- audit.seq
+    batch INTEGER NOT NULL,                 -- posting.id >> 27; 0 for postings under keys of their own
+    first INTEGER NOT NULL,
+    last  INTEGER NOT NULL,
+    PRIMARY KEY (txn, batch)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE batch_day (                    -- first money of a batch's instructions on the collection account, by booking date
+    batch     INTEGER NOT NULL,
+    booked_on INTEGER NOT NULL,
+    amount    INTEGER NOT NULL,
+    count     INTEGER NOT NULL,
+    PRIMARY KEY (batch, booked_on)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE posting_key (                  -- identity of the postings whose number is not that of an instruction
     key         TEXT    PRIMARY KEY,
     posting     INTEGER NOT NULL UNIQUE,

@@ -148,6 +148,20 @@ pub(crate) struct Transfer {
     pub(crate) reference: String,
 }
 
+/// A line of the collection account's statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct StatementLine {
+    pub(crate) bank: String,
+    pub(crate) booked_on: Day,
+    /// As it is written.
+    pub(crate) reference: String,
+    /// Money going out is negative.
+    pub(crate) amount: Fen,
+    pub(crate) serial: String,
+    /// The instruction whose money it takes back.
+    pub(crate) about: Option<String>,
+}
+
 /// A clerk's decision on an open exception.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
@@ -188,6 +202,10 @@ pub(crate) enum Event {
     /// A checker says yes to the settlement of a year, payer and district.
     ApproveSettlement(i32, &'static str, String),
     Transfers(Vec<Transfer>),
+    /// The statement of the collection account.
+    Statement(Vec<StatementLine>),
+    /// What was posted for a person and fee year was wrong, as lists and roster say now.
+    Corrected(String, i32),
     /// Payers are told whom they owe an ex-post subsidy of a fee year.
     ListExPost(i32),
     /// Payers paid the ex-post subsidies of these people and fee years.

@@ -83,6 +83,8 @@ pub(crate) struct World {
     pub(crate) needs_account: BTreeSet<String>,
     /// Payments said so far, of which a table sent again repeats some.
     paid: Vec<Payment>,
+    /// The newest lines of the account's statement.
+    lines: Vec<StatementLine>,
 }
 
 impl World {
@@ -97,6 +99,7 @@ impl World {
             lists: BTreeMap::new(),
             needs_account: BTreeSet::new(),
             paid: Vec::new(),
+            lines: Vec::new(),
         };
         (2017..=2019).for_each(|year| world.recognise(year));
         world
@@ -324,6 +327,48 @@ impl World {
             }
         }
         rows
+    }
+}
+
+impl World {
+    /// The account's statement.
+    pub(crate) fn statement(
+        &mut self,
+        step: usize,
+        today: Day,
+        came: BTreeMap<(String, Day, String), Fen>,
+        model: &Model,
+    ) -> Vec<StatementLine> {
+        let mut lines: Vec<StatementLine> = Vec::new();
+        let mut enter = |bank: String, booked_on: Day, reference: String, amount: Fen, about: Option<String>| {
+            let serial = format!("S{step:03}{:05}", lines.len());
+            lines.push(StatementLine { bank, booked_on, reference, amount, serial, about });
+        };
+        for ((bank, on, reference), amount) in came {
+            enter(bank, on, reference, amount, None);
+        }
+        for (number, reference) in ["", "来款"].into_iter().enumerate() {
+            let bank = BANKS[self.dice.throw("strange bank", step * 10 + number, 3) as usize];
+            let amount = 7_00 + 100 * self.dice.throw("strange", step * 10 + number, 90) as Fen;
+            enter(bank.to_owned(), earlier(today, 2), reference.to_owned(), amount, None);
+        }
+        // Money going out that is nobody's: a clerk must ask.
+        enter("city".to_owned(), earlier(today, 1), "手续费".to_owned(), -3_50, None);
+        for key in model.plans.keys() {
+            let throw = |about: &str, sides: u64| {
+                self.dice.throw(&format!("{about}{}", key.0), step * 10_000 + key.1 as usize, sides)
+            };
+            let Some((bank, number, serial, amount)) = model.may_go_back(key) else { continue };
+            if throw("goes back", 1000) < 6 {
+                // Only this bank's serials never come again in another year.
+                let by_serial = bank == "city" && throw("by serial", 2) == 0 && !serial.is_empty();
+                let reference = if by_serial { serial } else { number.clone() };
+                enter(bank, earlier(today, throw("back", 12)), reference, -amount, Some(number));
+            }
+        }
+        let again = std::mem::replace(&mut self.lines, lines.iter().rev().take(6).cloned().collect());
+        lines.extend(again);
+        lines
     }
 }
 

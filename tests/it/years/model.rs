@@ -7,6 +7,7 @@ mod money;
 mod planning;
 pub(crate) mod rules;
 pub(crate) mod settle;
+mod statement;
 
 use crate::years::facts::*;
 use rules::*;
@@ -93,6 +94,8 @@ pub(crate) struct Received {
     entries: Vec<usize>,
     /// Which claim its deemed entry is, an index.
     claim: Option<usize>,
+    /// What was wrong in it was put right.
+    corrected: bool,
 }
 
 /// One participant and fee year.
@@ -201,6 +204,12 @@ pub(crate) struct Model {
     batches: usize,
     numbers: BTreeMap<String, (Key, usize)>,
     payments: BTreeMap<(String, String), Payment>,
+    /// References and amounts of payers' money.
+    transfers: BTreeSet<(String, Fen)>,
+    /// Lines of statements, by bank and serial.
+    lines: BTreeSet<(String, String)>,
+    /// Instructions whose money went back before a statement showed it, and how much.
+    went_back: BTreeMap<String, Fen>,
     closed: BTreeSet<(i32, u32)>,
     /// What happened, in words, by person: shown where the two sides differ.
     pub(crate) stories: BTreeMap<String, Vec<String>>,
@@ -231,9 +240,24 @@ impl Model {
                 self.approve_settlement(*year, &(payer, district.clone()));
             }
             Event::Transfers(rows) => rows.iter().for_each(|row| self.transfer(row)),
+            Event::Statement(lines) => lines.iter().for_each(|line| self.take_line(line, today)),
+            Event::Corrected(id, year) => self.correct(&(id.clone(), *year), today),
             Event::ListExPost(year) => self.list_ex_post(*year),
             Event::ExPostPaid(keys) => self.ex_post_paid(keys),
         }
+    }
+
+    /// R15: as long as one settlement of a year is not approved, whoever comes to owe of that year is drafted too.
+    pub(crate) fn follow(&mut self) {
+        let drafts = self.settlements.iter().filter(|(_, settlement)| !settlement.approved);
+        let is_there = |(year, debtor): &(i32, settle::Debtor)| !self.lines(*year, debtor).is_empty();
+        let mut open: BTreeSet<i32> = BTreeSet::new();
+        for (of, _) in drafts {
+            if !open.contains(&of.0) && is_there(of) {
+                open.insert(of.0);
+            }
+        }
+        open.into_iter().for_each(|year| self.settle(year));
     }
 
     /// Lists whose removals wait for a checker.

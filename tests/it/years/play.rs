@@ -5,7 +5,7 @@ use crate::bank_files::{self, Echo, Layout, Reply, Request};
 use crate::years::bank::{self, Fate, Word};
 use crate::years::facts::*;
 use crate::years::generator::{DISTRICTS, World};
-use crate::years::model::Model;
+use crate::years::model::{Model, settle};
 use daikou::daemon::bureau::{Bureau, Order};
 use daikou::daemon::resolving::resolve;
 use daikou::pipeline::resolving::Resolution;
@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// Postings that are corrected in one sitting.
+const CORRECTIONS: usize = 12;
 
 /// Its settlements are approved after the others'.
 const LATE: &str = "500194";
@@ -44,8 +47,13 @@ pub(crate) enum Step {
     Settle(i32),
     /// All but those of one district, which come later.
     ApproveSettlements(i32),
+    /// Whatever is left.
     ApproveLateSettlements(i32),
     Transfers(i32),
+    /// What the collection account shows since the last time.
+    Statement,
+    /// What was posted for a fee year and is wrong by the lists of today.
+    Correct(i32),
     ListExPost(i32),
     ExPostPaid(i32),
     /// Everything is compared, and the product audits itself.
@@ -77,6 +85,10 @@ pub(crate) struct Player {
     /// The debit date of the round that was drafted last.
     debit_on: BTreeMap<i32, Day>,
     zero: BTreeMap<i32, String>,
+    /// Money that came and stands on no statement yet: bank, day, reference.
+    to_show: BTreeMap<(String, Day, String), Fen>,
+    /// Deductions and payments that were counted there.
+    counted: BTreeSet<String>,
     /// The list in force of each payer, district and year: its day and its name.
     newest_list: BTreeMap<(&'static str, String, i32), (Day, String)>,
     files: usize,
@@ -87,7 +99,7 @@ pub(crate) struct Player {
 
 impl Player {
     pub(crate) fn new(world: World) -> Player {
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = crate::scratch();
         let mut player = Player {
             model: Model::default(),
             world,
@@ -97,6 +109,8 @@ impl Player {
             seen: BTreeSet::new(),
             debit_on: BTreeMap::new(),
             zero: BTreeMap::new(),
+            to_show: BTreeMap::new(),
+            counted: BTreeSet::new(),
             newest_list: BTreeMap::new(),
             files: 0,
             step: 0,
@@ -201,6 +215,12 @@ impl Player {
                 let rows = self.world.payments(*fee_year, self.step, today, &self.model);
                 let file = self.drop("bureau", "payments", payments_csv(&rows));
                 self.ingest(today, &[file]);
+                for row in &rows {
+                    if self.counted.insert(format!("{} {}", row.channel, row.reference)) {
+                        *self.to_show.entry(("rural".to_owned(), row.paid_on, row.channel.clone())).or_default() +=
+                            row.amount;
+                    }
+                }
                 self.model.happen(today, &Event::Payments(rows));
             }
             Step::Plan(fee_year) => {
@@ -221,7 +241,8 @@ impl Player {
             Step::Reject(bank) => self.reject(today, bank),
             Step::Clerk(fee_year) => self.clerk(today, *fee_year),
             Step::Close(year, month) => {
-                self.run(today, &["close", &format!("{year}-{month:02}")]);
+                // Refunds are on no statement here: the month closes all the same.
+                self.run(today, &["close", &format!("{year}-{month:02}"), "--despite", "退款尚未上账"]);
                 self.model.happen(today, &Event::Closed(*year, *month));
             }
             Step::Settle(year) => {
@@ -229,13 +250,19 @@ impl Player {
                 self.model.happen(today, &Event::Settle(*year));
             }
             Step::ApproveSettlements(year) => self.approve_settlements(today, *year, |district| district != LATE),
-            Step::ApproveLateSettlements(year) => self.approve_settlements(today, *year, |district| district == LATE),
+            Step::ApproveLateSettlements(year) => self.approve_settlements(today, *year, |_| true),
             Step::Transfers(year) => {
                 let rows = self.world.transfers(*year, self.step, today, &self.model);
                 let file = self.drop("bureau", "transfers", transfers_csv(&rows));
                 self.ingest(today, &[file]);
+                for row in &rows {
+                    let line = ("postal".to_owned(), row.received_on, row.reference.clone());
+                    self.to_show.insert(line, row.amount);
+                }
                 self.model.happen(today, &Event::Transfers(rows));
             }
+            Step::Statement => self.statement(today),
+            Step::Correct(fee_year) => self.correct(today, *fee_year),
             Step::ListExPost(year) => {
                 self.run(today, &["expost", "--year", &year.to_string()]);
                 self.model.happen(today, &Event::ListExPost(*year));
@@ -243,6 +270,7 @@ impl Player {
             Step::ExPostPaid(year) => self.pay_ex_post(today, *year),
             Step::Audit => {}
         }
+        self.model.follow();
     }
 
     fn drop(&mut self, folder: &str, name: &str, text: String) -> String {
@@ -302,7 +330,9 @@ impl Player {
     }
 
     fn approve_settlements(&mut self, today: Day, year: i32, wants: impl Fn(&str) -> bool) {
+        let is_draft = |debtor: &settle::Debtor| !self.model.lines(year, debtor).is_empty();
         let of_year = self.model.settlements.iter().filter(|((of, _), settlement)| *of == year && !settlement.approved);
+        let of_year = of_year.filter(|((_, debtor), _)| is_draft(debtor));
         let drafts: Vec<_> =
             of_year.map(|((_, debtor), _)| debtor.clone()).filter(|(_, district)| wants(district)).collect();
         let subjects: Vec<String> =
@@ -446,6 +476,13 @@ impl Player {
                 self.world.needs_account.insert(held.request.text(row.unwrap(), Echo::Id));
             }
         }
+        for answer in answers.iter().filter(|answer| answer.actual > 0) {
+            if self.counted.insert(format!("{} {}", answer.number, answer.serial)) {
+                let on = answer.booked_on.unwrap_or(held.debit_on);
+                let line = (held.bank.to_owned(), on, answer.number[..16].to_owned());
+                *self.to_show.entry(line).or_default() += answer.actual;
+            }
+        }
         let accepted = if held.request.layout == Layout::Rural { "0000" } else { "" };
         let reply = Reply {
             answers: in_file,
@@ -458,6 +495,46 @@ impl Player {
         };
         self.give(today, place, &reply);
         self.model.happen(today, &Event::Returned(answers));
+    }
+
+    /// The account's statement: what came by batch, channel and payer, what the banks took back, what nobody knows; with lines of
+    /// the one before.
+    fn statement(&mut self, today: Day) {
+        let came = std::mem::take(&mut self.to_show);
+        let lines = self.world.statement(self.step, today, came, &self.model);
+        let file = self.drop("bureau", "statement", statement_csv(&lines));
+        self.ingest(today, &[file]);
+        self.model.happen(today, &Event::Statement(lines));
+    }
+
+    /// A clerk corrects what the lists of today say otherwise; of the year under way only what came without a bank, since banks
+    /// may still say something of the rest.
+    fn correct(&mut self, today: Day, fee_year: i32) {
+        let entries = self.export(today, &["entries", "--year", &fee_year.to_string()]);
+        let mut newest: BTreeMap<String, String> = BTreeMap::new();
+        for entry in &entries {
+            if ["self-payment", "zero-payment", "suspense-posted"].contains(&entry["event"].as_str()) {
+                newest.insert(entry["id_number"].clone(), entry["posting"].clone());
+            }
+        }
+        let mut done = 0;
+        for (id, posting) in newest {
+            let key = (id, fee_year);
+            let is_open = fee_year == today.0 && !self.model.came_without_bank(&key);
+            let Some(fault) = self.model.fault(&key).filter(|_| !is_open && done < CORRECTIONS) else { continue };
+            done += 1;
+            let why = ["--evidence", "民政函1号", "--reason", "核实"];
+            let args: Vec<&str> =
+                ["correct", "posting", &posting, "--as-class", fault].into_iter().chain(why).collect();
+            let output = self.daikou(today, &args);
+            if !output.status.success() {
+                let words =
+                    format!("{today}: the rules correct {key:?} as {fault}, the product says {}", said(&output));
+                self.model.faults.push(words);
+                return;
+            }
+            self.model.happen(today, &Event::Corrected(key.0, fee_year));
+        }
     }
 
     fn give(&mut self, today: Day, place: usize, reply: &Reply) {
@@ -604,6 +681,7 @@ fn verdict(class: &str, coin: bool) -> Option<&'static str> {
             "settled"
         }
         "late-failure" => "reverse",
+        "corrected" => "refund",
         "differing-answer" | "key-conflict" => "settled",
         _ => return None,
     })
@@ -645,6 +723,15 @@ fn payments_csv(rows: &[Payment]) -> String {
     for row in rows {
         let Payment { id, fee_year, amount, paid_on, channel, reference } = row;
         let _ = writeln!(text, "{id},{fee_year},{},{paid_on},{channel},{reference}", yuan(*amount));
+    }
+    text
+}
+
+fn statement_csv(lines: &[StatementLine]) -> String {
+    let mut text = "bank,booked_on,reference,amount,serial\n".to_owned();
+    for line in lines {
+        let StatementLine { bank, booked_on, reference, amount, serial, .. } = line;
+        let _ = writeln!(text, "{bank},{booked_on},{reference},{},{serial}", yuan(*amount));
     }
     text
 }

@@ -2,9 +2,11 @@
 //! numbers with an apostrophe or a small x, and a few rows that are simply wrong.
 
 use super::{BANKS, DISTRICTS, Home, NORMAL, OwnWay, PAYERS, Person, Recognition, SUBSISTENCE, World};
+use crate::cli::bank::Credit;
 use crate::domain::calendar::Date;
 use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
+use std::collections::BTreeMap;
 
 /// A file as it is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ const ENGLISH_LIST: &[&str] = &["id_number", "name", "district", "category", "re
 const CHINESE_PAYMENTS: &[&str] = &["身份证号", "缴费年度", "金额", "缴费日期", "渠道", "凭证号"];
 const ENGLISH_PAYMENTS: &[&str] = &["id_number", "fee_year", "amount", "paid_on", "channel", "reference"];
 
+const STATEMENT: &[&str] = &["bank", "booked_on", "reference", "amount", "serial"];
+
 const TOWNS: [&str; 6] = ["甲子镇", "乙丑镇", "丙寅乡", "丁卯街道", "戊辰镇", "己巳乡"];
 const VILLAGES: [&str; 8] = ["一村", "二村", "三村", "四村", "五村", "六村", "七社区", "八社区"];
 
@@ -87,18 +91,8 @@ impl World {
     /// What was paid through other channels before the first deduction: whole tiers and odd amounts in May, when there
     /// were no lists yet, own parts in the last days of June.
     pub fn early_payments(&self) -> Table {
-        let rows = self.people.iter().filter_map(|person| {
-            let in_may = Date::constant(2018, 5, 1 + (person.number % 28) as i8);
-            let in_june = Date::constant(2018, 6, 21 + (person.number % 8) as i8);
-            let (amount, paid_on) = match person.own_way? {
-                OwnWay::OwnPart => (person.own_part(), in_june),
-                OwnWay::WholeTier => (Money::from_fen(person.tier * 100), in_may),
-                OwnWay::OddAmount => (Money::from_fen(5_500), in_may),
-                OwnWay::AtLast => return None,
-            };
-            let channel = if person.number % 2 == 0 { "柜面" } else { "手机" };
-            Some(payment_row(person, amount, paid_on, channel))
-        });
+        let payments = self.people.iter().filter_map(early_payment);
+        let rows = payments.map(|(person, amount, paid_on)| payment_row(person, amount, paid_on, channel(person)));
         Table {
             name: "其他渠道缴费-2018年上半年.csv".into(), bytes: save(CHINESE_PAYMENTS, rows, Saved::Gb18030)
         }
@@ -107,8 +101,34 @@ impl World {
     /// Own parts paid at the counter on this day, by people whose account was short all year.
     pub fn late_payments(&self, paid_on: Date) -> Table {
         let late = self.people.iter().filter(|person| person.own_way == Some(OwnWay::AtLast));
-        let rows = late.map(|person| payment_row(person, person.own_part(), paid_on, "counter"));
+        let rows = late.map(|person| payment_row(person, person.own_part(), paid_on, COUNTER));
         Table { name: "payments-counter.csv".into(), bytes: save(ENGLISH_PAYMENTS, rows, Saved::Utf8) }
+    }
+
+    /// Lines of the collection account's statement: what each bank took for a batch, by its place in [`BANKS`]; and what came
+    /// another way before the first deduction, or in autumn after this day: a sum for each channel and day.
+    pub fn statement(&self, name: &str, credits: &[(usize, Credit)], late: Option<Date>) -> Table {
+        let mut sums: BTreeMap<(String, &str), Money> = BTreeMap::new();
+        let early = self.people.iter().filter(|_| late.is_none()).filter_map(early_payment);
+        for (person, amount, paid_on) in early {
+            *sums.entry((paid_on.to_string(), channel(person))).or_default() += amount;
+        }
+        if let Some(paid_on) = late {
+            let people = self.people.iter().filter(|person| person.own_way == Some(OwnWay::AtLast));
+            sums.insert((paid_on.to_string(), COUNTER), people.map(Person::own_part).sum());
+        }
+        sums.retain(|_, amount| amount.is_positive());
+        let batches = credits.iter().map(|(bank, credit)| {
+            let (on, amount) = (credit.booked_on.to_string(), credit.amount.to_string());
+            vec![BANKS[*bank].key.to_owned(), on, credit.batch.clone(), amount, format!("{}{}", bank + 1, credit.batch)]
+        });
+        let channels = sums.iter().map(|((on, channel), amount)| {
+            let place = CHANNELS.iter().position(|known| known == channel).unwrap_or_default();
+            let serial = format!("Q{}{place}", on.replace('-', ""));
+            vec![BANKS[0].key.to_owned(), on.clone(), (*channel).to_owned(), amount.to_string(), serial]
+        });
+        let rows: Vec<Vec<String>> = channels.chain(batches).collect();
+        Table { name: name.to_owned(), bytes: save(STATEMENT, rows.into_iter(), Saved::Utf8WithBom) }
     }
 
     fn list(&self, payer: usize, district: usize, as_of: Date, keep: fn(&Person) -> bool) -> List {
@@ -152,6 +172,26 @@ impl World {
         }
         Some(row)
     }
+}
+
+/// What somebody paid before the first deduction, and when.
+fn early_payment(person: &Person) -> Option<(&Person, Money, Date)> {
+    let in_may = Date::constant(2018, 5, 1 + (person.number % 28) as i8);
+    let in_june = Date::constant(2018, 6, 21 + (person.number % 8) as i8);
+    match person.own_way? {
+        OwnWay::OwnPart => Some((person, person.own_part(), in_june)),
+        OwnWay::WholeTier => Some((person, Money::from_fen(person.tier * 100), in_may)),
+        OwnWay::OddAmount => Some((person, Money::from_fen(5_500), in_may)),
+        OwnWay::AtLast => None,
+    }
+}
+
+/// Counter and telephone.
+const CHANNELS: [&str; 2] = ["柜面", "手机"];
+const COUNTER: &str = "counter";
+
+fn channel(person: &Person) -> &'static str {
+    CHANNELS[person.number % 2]
 }
 
 fn roster_row(person: &Person) -> Vec<String> {

@@ -21,7 +21,7 @@ fn fit(terms: &Terms, today: Option<&Subsidy>, amount: Fen) -> Option<Fit> {
 
 /// Where money came from, for its entries.
 #[derive(Clone, Default)]
-struct Source {
+pub(super) struct Source {
     attempt: u32,
     bank: String,
 }
@@ -41,7 +41,7 @@ impl Model {
         self.entry(&(String::new(), 0), event, pair, amount, booked_on, &Source::default());
     }
 
-    fn entry(
+    pub(super) fn entry(
         &mut self,
         key: &Key,
         event: &'static str,
@@ -108,7 +108,7 @@ impl Model {
         }
         let claim = deemed.as_ref().map(|subsidy| self.claim(key, subsidy, "deemed", booked_on));
         let deemed = deemed.map_or(0, |subsidy| subsidy.amount);
-        let received = Received { own, deemed, tier: terms.tier, booked_on, version, entries, claim };
+        let received = Received { own, deemed, tier: terms.tier, booked_on, version, entries, claim, corrected: false };
         self.plans.get_mut(key).unwrap().received = Some(received);
         // R12, R14: what has not left must not be asked any more.
         self.withdraw_unsent(key);
@@ -476,7 +476,7 @@ impl Model {
         Err("amount")
     }
 
-    fn source(&self, key: &Key, matter: &Matter) -> Source {
+    pub(super) fn source(&self, key: &Key, matter: &Matter) -> Source {
         matter.instruction.map_or(Source::default(), |place| {
             let instruction = &self.plans[key].instructions[place];
             Source { attempt: instruction.attempt, bank: instruction.bank.clone() }
@@ -509,7 +509,7 @@ impl Model {
     }
 
     /// The money went back: what had it may be asked for again once none of it is left.
-    fn given_back(&mut self, key: &Key, place: usize) {
+    pub(super) fn given_back(&mut self, key: &Key, place: usize) {
         self.matters[place].open = false;
         let Some(instruction) = self.matters[place].instruction else { return };
         let more = self
@@ -521,9 +521,16 @@ impl Model {
         }
     }
 
-    /// R22: the bank took settled money back: the contra of the original, in the reversal's month.
     fn reverse(&mut self, key: &Key, place: usize, booked_on: Day) {
         let instruction = self.matters[place].instruction.expect("an instruction");
+        self.matters[place].open = false;
+        self.take_money_back(key, instruction, booked_on);
+        let asked = &self.plans[key].instructions[instruction];
+        self.went_back.insert(asked.number.clone(), asked.amount);
+    }
+
+    /// R22: the bank took settled money back: the contra of the original, in the reversal's month.
+    pub(super) fn take_money_back(&mut self, key: &Key, instruction: usize, booked_on: Day) {
         let received = self.plans.get_mut(key).unwrap().received.take().expect("received");
         let month = self.month_of(booked_on);
         for original in received.entries {
@@ -535,15 +542,14 @@ impl Model {
             self.entries.push(Entry { event: "reversal", debit, credit, month, booked_on, ..original });
         }
         self.move_to(key, instruction, State::Reversed, "");
-        self.matters[place].open = false;
-        received.claim.into_iter().for_each(|claim| self.take_back(claim));
-        let owed = |(of, subsidy): &&mut (Key, ExPost)| of == key && ["due", "listed"].contains(&subsidy.state);
-        if let Some((_, subsidy)) = self.ex_post.iter_mut().find(owed) {
-            subsidy.state = "withdrawn";
-            let claim = subsidy.claim;
-            self.standing_ex_post.remove(key);
-            self.take_back(claim);
+        // The bank had said that it failed after all: now it is so.
+        for place in self.open_of(key) {
+            let is_it =
+                self.matters[place].class == "late-failure" && self.matters[place].instruction == Some(instruction);
+            self.matters[place].open &= !is_it;
         }
+        received.claim.into_iter().for_each(|claim| self.take_back(claim));
+        self.withdraw_ex_post(key);
     }
 
     /// A clerk knows what the bank's answer did not say: judged like an answer.

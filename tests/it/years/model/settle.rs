@@ -50,6 +50,18 @@ impl Model {
         self.claims.len() - 1
     }
 
+    /// The same in a year that another claim decides.
+    pub(super) fn claim_in(&mut self, key: &Key, subsidy: &Subsidy, year: i32) -> usize {
+        let place = self.claim(key, subsidy, "deemed", Day(year, 1, 1));
+        self.claims[place].year = year;
+        place
+    }
+
+    /// The settlement year that has a claim, or will.
+    pub(super) fn counts_for(&self, place: usize) -> i32 {
+        self.claims[place].settled.unwrap_or(self.claims[place].year)
+    }
+
     /// R15: a reversal joins the settlement of what it undoes while that is unapproved, else the next as a negative
     /// line.
     pub(super) fn take_back(&mut self, place: usize) {
@@ -139,6 +151,7 @@ impl Model {
             self.book_for_nobody("transfer", pair, clears, transfer.received_on);
             self.settlements.get_mut(&of).unwrap().cleared += clears;
         }
+        self.transfers.insert((transfer.reference.clone(), transfer.amount));
         let amount = transfer.amount - clears;
         if amount > 0 {
             self.book_for_nobody("transfer", ("collection", "suspense"), amount, transfer.received_on);

@@ -138,7 +138,9 @@ macro_rules! mutant {
 #[cfg(not(feature = "failpoints"))]
 macro_rules! on_disk {
     ($call:ident($($of:expr),+), $act:expr) => {{
-        let _ = || ($(&$of),+);
+        let _ = || {
+            $(let _ = &$of;)+
+        };
         $act
     }};
 }

@@ -169,6 +169,7 @@ impl Charset {
             let four = bytes.get(at..at + 4).and_then(four_bytes);
             return match four {
                 Some(character) if is_private(character) => Err(TextFault::PrivateUse(at)),
+                Some(character) if character.is_control() => Err(TextFault::NotInCharset(at)),
                 Some(_) => Ok(4),
                 None if at + 4 > bytes.len() => Err(TextFault::Cut(at)),
                 None => Err(TextFault::NotInCharset(at)),

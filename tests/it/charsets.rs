@@ -132,3 +132,20 @@ fn what_gb18030_reads_in_the_basic_plane_it_writes() {
         assert_eq!(field, *pair, "{character:?}: the pairs of GBK stay");
     }
 }
+
+/// Below the basic plane's end every sequence of four bytes: what is read is written with the same bytes, and no control
+/// character is text.
+#[test]
+fn what_gb18030_reads_in_four_bytes_it_writes() {
+    let mut read = 0;
+    for rest in 0..4 * 12_600_u32 {
+        let digit = |place: u32, base: u32| (rest / place % base) as u8;
+        let bytes = [0x81 + (rest / 12_600) as u8, b'0' + digit(1_260, 10), 0x81 + digit(10, 126), b'0' + digit(1, 10)];
+        let Ok(text) = Charset::Gb18030.decode(&bytes) else { continue };
+        let mut field = [0; 4];
+        assert!(!text.chars().any(char::is_control), "{bytes:x?}");
+        assert_eq!((Charset::Gb18030.encode(&text, &mut field), field), (Ok(Some(4)), bytes), "{text}");
+        read += 1;
+    }
+    assert!(read > 39_000, "{read}");
+}

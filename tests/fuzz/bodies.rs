@@ -113,7 +113,9 @@ pub(crate) fn round_trip(bytes: &[u8]) {
             assert!(!clean, "{}: a file without a defect cannot be written", layout.key);
             continue;
         };
-        if clean {
+        // Eighteen characters of GB 18030 are read in two forms and written in one.
+        let has_second_form = bytes.windows(2).any(|pair| [[0x82, 0x35], [0x84, 0x31]].iter().any(|form| pair == form));
+        if clean && !has_second_form {
             assert!(written == bytes, "{}: a file without a defect came back otherwise", layout.key);
         }
         let (_, again) = named(layout, kind, &written).expect("what was written can be read");

@@ -30,9 +30,39 @@ fn played() -> &'static Path {
             demo.args(["--json", "demo", "--people", "600", "--dir"]).arg(dir.path().join("bureau"));
             let output = demo.output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            before_its_settlement(&dir.path().join("bureau"));
             dir
         })
         .path()
+}
+
+/// The year as it was before anything was settled: what is broken here is broken in the ledger alone, and `settled` goes on
+/// from it.
+fn before_its_settlement(home: &Path) {
+    let conn = Connection::open(home.join("state/daikou.db")).unwrap();
+    let trigger = |name: &str| -> String {
+        conn.query_row("SELECT sql FROM sqlite_master WHERE name = ?1", [name], |row| row.get(0)).unwrap()
+    };
+    let triggers = ["settlement_stays", "claim_stays"].map(|name| (name, trigger(name)));
+    for (name, _) in &triggers {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    conn.execute_batch(
+        "DELETE FROM settlement_item; DELETE FROM settlement; DELETE FROM ex_post_list;
+         UPDATE ex_post SET state = 0, list = NULL, name = '' WHERE state = 1;",
+    )
+    .unwrap();
+    triggers.iter().for_each(|(_, sql)| conn.execute_batch(sql).unwrap());
+    for payer in fs::read_dir(home.join("drops/departments")).unwrap() {
+        for district in fs::read_dir(payer.unwrap().path()).unwrap() {
+            for file in fs::read_dir(district.unwrap().path().join("out")).unwrap().map(|file| file.unwrap().path()) {
+                let name = file.file_name().unwrap().to_string_lossy().into_owned();
+                if name.starts_with("settlement-") || name.starts_with("expost-") {
+                    fs::remove_file(file).unwrap();
+                }
+            }
+        }
+    }
 }
 
 /// A copy of the played bureau that a test may break.

@@ -18,7 +18,7 @@ pub const WAY_IN: [(&str, &str); 23] = [
     ("ingest.after-commit", "committed: file, postings, answers, receipt in the outbox"),
     ("keep.begun", "before the copy goes to the archive"),
     ("keep.read-only", "the copy is read-only, and still in the spool"),
-    ("keep.renamed", "the copy is in the archive, the folder not on disk"),
+    ("keep.renamed", "the copy is in the archive too, the folder not on disk"),
     ("keep.done", "the copy is in the archive"),
     ("receipt.begun", "before a receipt is published"),
     ("receipt.written", "a receipt is on disk under its hidden name"),

@@ -31,6 +31,8 @@ pub(crate) enum Call<'a> {
     SyncFolder(&'a Path),
     /// A file gets another name; what had it is no more.
     Rename(&'a Path, &'a Path),
+    /// A file gets a second name.
+    Link(&'a Path, &'a Path),
     /// A name is removed.
     Remove(&'a Path),
     /// A new folder.
@@ -44,6 +46,7 @@ impl Call<'_> {
             Call::Sync(_) => "disk.sync",
             Call::SyncFolder(_) => "disk.sync-folder",
             Call::Rename(..) => "disk.rename",
+            Call::Link(..) => "disk.link",
             Call::Remove(_) => "disk.remove",
             Call::Folder(_) => "disk.folder",
         }
@@ -251,9 +254,12 @@ impl World {
                 self.unsynced.retain(|unsynced| unsynced.ino != ino);
             }
             Call::SyncFolder(path) => self.folder_synced(path),
+            Call::Link(from, to) => {
+                self.also_named(from, to);
+                self.pending.push(Pending::Made { path: to.to_owned() });
+            }
             Call::Rename(from, to) => {
-                let named = self.unsynced.iter_mut().filter(|unsynced| unsynced.names.iter().any(|name| name == from));
-                named.for_each(|unsynced| unsynced.names.push(to.to_owned()));
+                self.also_named(from, to);
                 let (from, to) = (from.to_owned(), to.to_owned());
                 self.pending.push(Pending::Moved { from, to, replaced: grave, arrived: false, left: false });
             }
@@ -263,6 +269,11 @@ impl World {
                 }
             }
         }
+    }
+
+    fn also_named(&mut self, from: &Path, to: &Path) {
+        let named = self.unsynced.iter_mut().filter(|unsynced| unsynced.names.iter().any(|name| name == from));
+        named.for_each(|unsynced| unsynced.names.push(to.to_owned()));
     }
 
     fn folder_synced(&mut self, folder: &Path) {
@@ -374,6 +385,7 @@ fn said(call: Call<'_>) -> String {
         Call::Sync(_) => "sync a file".to_owned(),
         Call::SyncFolder(path) => format!("sync folder {}", short(path)),
         Call::Rename(from, to) => format!("rename {} to {}", short(from), short(to)),
+        Call::Link(from, to) => format!("link {} to {}", short(from), short(to)),
         Call::Remove(path) => format!("remove {}", short(path)),
         Call::Folder(path) => format!("make folder {}", short(path)),
     }

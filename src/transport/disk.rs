@@ -43,6 +43,11 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<(), Errno> {
     on_disk!(Rename(from, to), rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE))
 }
 
+/// Gives a file a second name that nothing has yet.
+pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
+    on_disk!(Link(from, to), fs::hard_link(from, to))
+}
+
 /// Removes a file.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     on_disk!(Remove(path), fs::remove_file(path))

@@ -119,11 +119,17 @@ fn keep_at(spooled: &Spooled, folder: &Path, target: &Path) -> Result<PathBuf, E
     }
     read_only(&spooled.path)?;
     failpoint!("keep.read-only");
-    disk::rename_new(&spooled.path, target)
-        .map_err(|errno| Error::io(&spooled.path, "move to where it is kept", errno))?;
+    // Not renamed: the spool may be brought to disk by somebody else's copy before this folder is, and then it is nowhere.
+    disk::link(&spooled.path, target).map_err(|source| Error::io(&spooled.path, "move to where it is kept", source))?;
     failpoint!("keep.renamed");
     if !mutant!("archive-unsynced") {
         sync_folder(folder)?;
+    }
+    match disk::remove(&spooled.path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io(&spooled.path, "remove", source));
+        }
+        _ => {}
     }
     if let Some(spool) = spooled.path.parent() {
         sync_folder(spool)?;

@@ -95,6 +95,10 @@ fn a_backup_is_restored_and_work_goes_on_from_it_without_posting_twice() {
     publish(&bureau.drops("banks/rural/in"), &answers[0]);
     wait_for("the first bank is posted", || daemon.figure("daikou_postings{event=\"self-payment\"}") == 20);
     wait_for("its file is put away", || names(&bureau.drops("banks/rural/in")).is_empty());
+    // Else the plans that follow may be made between the copy and the look at what was copied.
+    let audit = || bureau.daikou(&["export", "audit"]).1;
+    let has_planned = |log: String| log.rsplit_once(".RSP,").is_some_and(|(_, rest)| rest.contains(",plan,"));
+    wait_for("plans are made anew", || has_planned(audit()));
 
     let backup = bureau.beside("backup");
     let at_backup = exports(&bureau.home());

@@ -187,7 +187,7 @@ fn reseal(conn: &Connection) {
 /// Breaks, the checks that must see them, and what they must say.
 const BREAKS: &[(&str, &[&str], &str)] = &[
     // I1: an entry that belongs to nothing; a posting without entries; an account that is none.
-    ("INSERT INTO entry VALUES ((999 << 27) * 4, 1, 3, 100)", &["I1"], "an entry is there, the posting is not"),
+    ("INSERT INTO entry VALUES ((999 << 27) * 4, 1, 3, 100)", &["I1", "I13"], "an entry is there, the posting is not"),
     (
         "INSERT INTO posting SELECT 90000001, 2, 20180801, 201808, max(seq) FROM audit;
          INSERT INTO posting_key (key, posting, digest) VALUES ('pay:x:1', 90000001, x'00')",
@@ -214,7 +214,7 @@ const BREAKS: &[(&str, &[&str], &str)] = &[
     (
         "INSERT INTO posting SELECT 90000001, 0, 20180801, 201808, max(seq) FROM audit;
          INSERT INTO entry VALUES (90000001 * 4, 1, 3, 100)",
-        &["I2", "I3"],
+        &["I2", "I3", "I13"],
         "neither an answer nor a key",
     ),
     (

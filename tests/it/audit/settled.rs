@@ -161,8 +161,9 @@ fn a_folder_that_cannot_be_written_delays_and_loses_nothing() {
     // Something else lies where the settlement is to go: it is neither overwritten nor taken for sent.
     // The autumn of 2018: what was posted after the settlement that the year itself has had. Who owes of it says a receivable.
     let entries = daikou(&["export", "entries"]).1;
-    let autumn = entries.lines().filter(|line| line.contains("receivable/") && line.contains(",deemed,2018-1"));
-    let owing = autumn.last().and_then(|line| line.split("receivable/").nth(1)).and_then(|rest| rest.split(',').next());
+    let mut autumn = entries.lines().filter(|line| line.contains("receivable/") && line.contains(",deemed,2018-1"));
+    let owing =
+        autumn.next_back().and_then(|line| line.split("receivable/").nth(1)).and_then(|rest| rest.split(',').next());
     let (payer, code) = owing.and_then(|text| text.split_once('/')).expect("somebody owes of the autumn");
     let name = format!("settlement-2019-{payer}-{code}.names.csv");
     let taken = home.join("drops/departments").join(payer).join(code).join("out").join(&name);

@@ -9,10 +9,10 @@ use crate::daemon::drops::{Found, Looked, Part, look_at, take_found};
 use crate::daemon::intake::Patience;
 use crate::daemon::receipts::{Receipt, Sender};
 use crate::domain::participant::Payer;
-use crate::store::FileState;
+use crate::store::{FileState, files};
 use crate::telemetry::Metrics;
 use crate::transport::folder::{Candidate, Folder, Kind, Removal};
-use crate::transport::{Error, disk, hex};
+use crate::transport::{Error, disk, escaped, hex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -167,7 +167,7 @@ impl Inboxes {
         visit: &mut Visit,
     ) -> Step<()> {
         let (before, began) = (visit.taken, Instant::now());
-        for candidate in names {
+        for candidate in leftovers_first(names, inbox, look.bureau)? {
             let subject = subject(inbox, candidate);
             if let Kind::NotAFile(what) = candidate.kind {
                 look.alarms.raise("file", subject, &format!("{what}: left alone, whoever put it there must remove it"));
@@ -308,6 +308,18 @@ impl Visit {
 /// A control file that lies beside its data file is taken with it.
 fn is_second_of_pair(found: &Found) -> bool {
     matches!(found.part, Part::Control(_)) && found.other.is_some()
+}
+
+/// Tables that may have been booked before a death, which left them lying there, go first: a version that came later and
+/// stands before them by name would else be followed by the one that it replaces.
+fn leftovers_first<'n>(names: &'n [Candidate], inbox: &Inbox, bureau: &Bureau) -> Step<Vec<&'n Candidate>> {
+    let mut ordered: Vec<&Candidate> = names.iter().collect();
+    if ordered.len() > 1 && !matches!(inbox.sender, Sender::Bank(..)) {
+        let booked = files::names_and_sizes(bureau.store.connection(), &inbox.sender.text())?;
+        let is_new = |file: &&Candidate| !booked.contains(&(escaped(&file.name), file.size));
+        ordered.sort_by_key(is_new);
+    }
+    Ok(ordered)
 }
 
 /// How long nothing has changed in a file and what belongs to it.

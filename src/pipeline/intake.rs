@@ -182,7 +182,8 @@ pub fn lists(table: &Table, words: Words<'_>) -> Intake<ListRow> {
         let (id, name) = (reader.id(), reader.name());
         let district = reader.required(Column::District, &DISTRICT, |text| (words.district)(text));
         let category = reader.required(Column::Category, &CATEGORY, Category::parse);
-        let year = reader.required(Column::RecognizedYear, &YEAR, |text| year(text).filter(|year| *year <= this_year));
+        let year =
+            reader.required(Column::RecognizedYear, &PAST_YEAR, |text| year(text).filter(|year| *year <= this_year));
         let as_of = reader.optional(Column::AsOf, &DATE, parse_date);
         Some(ListRow { id: id?, name: name?, district: district?, category: category?, year: year?, as_of })
     })
@@ -453,6 +454,7 @@ const MOVED: Rule = rule(
     "应为元，最多两位小数，不为零，出款为负数",
     MEND,
 );
+const PAST_YEAR: Rule = rule("year", "a year from 2000 to this one", "应为2000年至今年之间的年份", MEND);
 const YEAR: Rule = rule("year", "a year from 2000 to 2100", "应为2000至2100之间的年份", MEND);
 const DATE: Rule = rule("date", "a date such as 2018-07-05", "应为日期，例如2018-07-05", MEND);
 const WORDS: Rule = rule("text", "a text without control characters", "为空或含有控制字符", MEND);

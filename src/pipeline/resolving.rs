@@ -350,8 +350,10 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, out: &mut Chang
         return Err("该年度已收足：请退款 refund".to_owned());
     }
     let own_pool = pool(matter, dossier);
-    let day = resolution.booked_on.or_else(|| own_pool.iter().filter_map(|open| open.booked_on).max());
-    let day = day.ok_or(BOOKED_ON)?;
+    // Of a date that is missing or impossible the day on which the file came says nothing (R11).
+    let is_known = matter.class != Class::BadBookingDate;
+    let known = own_pool.iter().filter(|_| is_known).filter_map(|open| open.booked_on).max();
+    let day = resolution.booked_on.or(known).ok_or(BOOKED_ON)?;
     let terms = terms_on(matter, dossier, plan, day)?;
     // R14: the government part was paid to the person: only the whole tier makes up the year then.
     let has_subsidy = plan.ex_post.is_some();

@@ -9,7 +9,7 @@ use crate::store::apply::range;
 use crate::store::chain::Txn;
 use crate::store::{Result, book, date, day, feed, words};
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// State of a drop file (design section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,13 @@ pub fn kept_of(conn: &Connection, sender: &str, name: &str) -> Result<Vec<String
     let mut statement =
         conn.prepare_cached("SELECT archived FROM file WHERE name = ?1 AND sender = ?2 AND state = 2")?;
     let rows = statement.query_map((name, sender), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Names and sizes of the files of this sender that took effect.
+pub fn names_and_sizes(conn: &Connection, sender: &str) -> Result<HashSet<(String, u64)>> {
+    let mut statement = conn.prepare_cached("SELECT name, size FROM file WHERE sender = ?1 AND state = 2")?;
+    let rows = statement.query_map([sender], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

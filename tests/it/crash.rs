@@ -13,6 +13,7 @@ mod mutants;
 mod oracle;
 mod page;
 pub(crate) mod stage;
+mod versions;
 mod year;
 
 use std::path::PathBuf;

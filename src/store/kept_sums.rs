@@ -11,43 +11,53 @@ use std::collections::BTreeMap;
 /// The account of the bureau's money (`words::Accounts`).
 const COLLECTION: i64 = 1;
 
-/// First and last number of some postings.
-type Span = (i64, i64);
-
 impl Txn<'_> {
     /// Notes postings, given by their heads (number, event, day, month) and entries (number × 4 + leg, debit, credit, amount), both in
     /// the order of their numbers.
     pub(super) fn note_posted(&self, heads: &[[i64; 4]], entries: &[[i64; 4]]) -> Result<()> {
-        let mut spans: BTreeMap<i64, Span> = BTreeMap::new();
-        let mut came: BTreeMap<(i64, i64), (i64, i64)> = BTreeMap::new();
-        let mut entries = entries.iter().peekable();
-        for [id, _, booked_on, _] in heads {
-            let batch = id >> SEQUENCE_BITS;
-            let span = spans.entry(batch).or_insert((*id, *id));
-            *span = (span.0.min(*id), span.1.max(*id));
+        let mut span = self.tx.prepare_cached(
+            "INSERT INTO posted_span VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+             SET first = min(first, excluded.first), last = max(last, excluded.last)",
+        )?;
+        let mut day = self.tx.prepare_cached(
+            "INSERT INTO batch_day VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+             SET amount = amount + excluded.amount, count = count + excluded.count",
+        )?;
+        for run in heads.chunk_by(|a, b| batch_of(a) == batch_of(b)) {
+            let (batch, first, last) = (batch_of(&run[0]), run[0][0], run[run.len() - 1][0]);
+            span.execute((self.seq, batch, first, last))?;
+            if batch == 0 {
+                continue;
+            }
+            let before = entries.partition_point(|entry| entry[0] < first * 4);
+            for (booked_on, (amount, count)) in came(run, &entries[before..]) {
+                day.execute((batch, booked_on, amount, count))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn batch_of(head: &[i64; 4]) -> i64 {
+    head[0] >> SEQUENCE_BITS
+}
+
+/// What some postings brought into the bureau's account: amount and number by day. Neighbours mostly share their day.
+fn came(heads: &[[i64; 4]], entries: &[[i64; 4]]) -> BTreeMap<i64, (i64, i64)> {
+    let mut days: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let mut entries = entries.iter().peekable();
+    for run in heads.chunk_by(|a, b| a[2] == b[2]) {
+        let sum = days.entry(run[0][2]).or_default();
+        for [id, ..] in run {
             while let Some([entry, debit, _, amount]) = entries.next_if(|entry| entry[0] >> 2 == *id) {
-                if batch > 0 && *entry == id * 4 && *debit == COLLECTION {
-                    let sum = came.entry((batch, *booked_on)).or_default();
+                if *entry == id * 4 && *debit == COLLECTION {
                     *sum = (sum.0 + amount, sum.1 + 1);
                 }
             }
         }
-        let mut statement = self.tx.prepare_cached(
-            "INSERT INTO posted_span VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
-             SET first = min(first, excluded.first), last = max(last, excluded.last)",
-        )?;
-        for (batch, (first, last)) in spans {
-            statement.execute((self.seq, batch, first, last))?;
-        }
-        let mut statement = self.tx.prepare_cached(
-            "INSERT INTO batch_day VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
-             SET amount = amount + excluded.amount, count = count + excluded.count",
-        )?;
-        for ((batch, day), (amount, count)) in came {
-            statement.execute((batch, day, amount, count))?;
-        }
-        Ok(())
     }
+    days.retain(|_, (_, count)| *count > 0);
+    days
 }
 
 /// Both once more from the ledger: the first that is not as it is kept.

@@ -174,19 +174,25 @@ fn block_or_clear(
     state.after(event).unwrap_or(state)
 }
 
-/// Opens the exception of an obstacle that is new, and says whether anything stands in the way.
-fn is_blocked(dossier: &Dossier, participant: &Participant, terms: &Terms, mended: bool, out: &mut Changeset) -> bool {
+/// Whether something keeps a person from being asked at all; where that is new, it opens its exception.
+pub fn has_obstacle(dossier: &Dossier, participant: &Participant, terms: &Terms, out: &mut Changeset) -> bool {
     let obstacle = obstacle(dossier, participant, terms);
     if let Some(class) = obstacle.filter(|class| !dossier.open.iter().any(|open| open.class == *class)) {
         out.opened.push(NewException::note(class, dossier, reason_of(class)));
     }
+    obstacle.is_some()
+}
+
+/// Opens the exception of an obstacle that is new, and says whether anything stands in the way.
+fn is_blocked(dossier: &Dossier, participant: &Participant, terms: &Terms, mended: bool, out: &mut Changeset) -> bool {
+    let has_obstacle = has_obstacle(dossier, participant, terms, out);
     let remains = |open: &&crate::pipeline::book::OpenException| {
         let closing = out.closed.iter().any(|(id, _)| *id == open.id);
         let mending = mended && open.class.is_mended_by_roster();
         !closing && !mending
     };
     let needs_bank = terms.own().is_positive();
-    obstacle.is_some() || dossier.open.iter().filter(remains).any(|open| needs_bank || open.amount.is_positive())
+    has_obstacle || dossier.open.iter().filter(remains).any(|open| needs_bank || open.amount.is_positive())
 }
 
 /// R18: what keeps a person from being asked at all. R9: nothing does where nothing is asked.

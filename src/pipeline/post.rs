@@ -12,7 +12,7 @@ use crate::domain::postings::{self, Booked};
 use crate::domain::returns::{Asked, Outcome, Return, Verdict, judge};
 use crate::pipeline::book::*;
 use crate::pipeline::matching::{ReturnFile, Row, StrangeRow};
-use crate::pipeline::planning::release_live;
+use crate::pipeline::planning::{has_obstacle, release_live};
 use std::collections::BTreeSet;
 
 /// True for the answer that needs no closer look: awaited, success, in full, echoed, in its time, plan unchanged.
@@ -181,7 +181,11 @@ impl Case<'_> {
         let freed = plan.state.after(PlanEvent::Freed).unwrap_or(plan.state);
         // R14: money that came another way meanwhile still waits for a clerk.
         let waits = self.close_up.dossier.open.iter().any(|open| !DOUBTS.contains(&open.class));
-        let state = if needs_fix || waits { freed.after(PlanEvent::Blocked).unwrap_or(freed) } else { freed };
+        // R18: the roster may have changed while the bank was asked.
+        let dossier = &self.close_up.dossier;
+        let next = dossier.participant.as_ref().zip(plan.latest().terms.ok());
+        let cannot = next.is_some_and(|(person, terms)| has_obstacle(dossier, person, &terms, out));
+        let state = if needs_fix || waits || cannot { freed.after(PlanEvent::Blocked).unwrap_or(freed) } else { freed };
         self.push_plan(state, 1, out);
     }
 

@@ -359,9 +359,7 @@ impl World {
                 self.dice.throw(&format!("{about}{}", key.0), step * 10_000 + key.1 as usize, sides)
             };
             let Some((bank, number, serial, amount)) = model.may_go_back(key) else { continue };
-            // Banks take back what is some months old, not what is years old.
-            let is_recent = key.1 == today.0 || (key.1 + 1 == today.0 && today.1 <= 3);
-            if is_recent && throw("goes back", 1000) < 6 {
+            if throw("goes back", 1000) < 6 {
                 // Only this bank's serials never come again in another year.
                 let by_serial = bank == "city" && throw("by serial", 2) == 0 && !serial.is_empty();
                 let reference = if by_serial { serial } else { number.clone() };

@@ -164,7 +164,11 @@ impl Model {
         // R3: the tier was fixed when the own part was received.
         let row = RosterRow { tier: received.tier, ..self.roster[&key.0].clone() };
         let judged = terms(&row, &self.recognitions(&key.0, key.1), received.booked_on, received.booked_on);
-        let Some(subsidy) = judged.ok().and_then(|terms| terms.subsidy) else { return };
+        let Ok(now) = judged else { return };
+        let Some(subsidy) = now.subsidy.clone() else { return };
+        // The plan's terms from now on; what was received stays under those of its day.
+        let home = row.district.clone();
+        self.plans.get_mut(key).unwrap().versions.push(Version { from: today, terms: Ok(now), home });
         self.owe_ex_post(key, subsidy, received.own, received.booked_on, today);
     }
 

@@ -32,7 +32,7 @@ impl Line {
         let stage = base.copy();
         stage.set("release = \"second\"", "release = \"none\"");
         // Half of a pair waits for the other one, however long a busy machine takes to start anew and fetch it.
-        stage.set("incomplete_after_s = 1\n", "incomplete_after_s = 20\n");
+        stage.set("incomplete_after_s = 1", "incomplete_after_s = 20");
         let (key, keys) = (stage.beside("login"), stage.beside("authorized_keys"));
         let bank = |(user, style): (&str, Style)| {
             let root = stage.beside("banks").join(user);

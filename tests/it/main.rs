@@ -36,10 +36,12 @@ mod upload;
 // Fen stand as yuan and fen: 2_000_00.
 mod years;
 
-/// A folder of its own. In memory where there is some: whoever asks what survives a death of the process takes another, and
-/// a long year waits for the disk half of its time.
+/// A folder of its own. In memory where there is room: a proof waits for the disk half of its time, and neither a rule nor the
+/// death of a process is another one there. What a disk forgets is the simulation's.
 fn scratch() -> tempfile::TempDir {
+    const ROOM: u64 = 2 << 30;
     let memory = std::path::Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+    let is_roomy = rustix::fs::statvfs(memory).is_ok_and(|about| about.f_bavail * about.f_frsize >= ROOM);
+    let made = if is_roomy { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a temporary folder")
 }

@@ -69,7 +69,7 @@ pub(crate) type Checked<T> = Result<T, String>;
 impl Stage {
     /// Roster and list are in; nothing is planned.
     pub(crate) fn new(program: &Path) -> Stage {
-        let root = tempfile::tempdir().unwrap();
+        let root = crate::scratch();
         let owned = program.to_owned();
         let stage = Stage {
             root,
@@ -99,7 +99,7 @@ impl Stage {
 
     /// The same bureau once more.
     pub(crate) fn copy(&self) -> Stage {
-        let root = tempfile::tempdir().unwrap();
+        let root = crate::scratch();
         copy_tree(self.root.path(), root.path());
         let (program, env, taken) = (self.program.clone(), self.env.clone(), self.taken.clone());
         let (today, day_is_done, line) = (self.today, self.day_is_done, self.line.clone());
@@ -339,7 +339,7 @@ impl Stage {
 
     /// The bureau that is restored from a backup of this one.
     pub(crate) fn restored(&self, backup: &Path) -> Stage {
-        let restored = Stage { root: tempfile::tempdir().unwrap(), ..self.copy() };
+        let restored = Stage { root: crate::scratch(), ..self.copy() };
         copy_tree(backup, &restored.home());
         restored
     }

@@ -223,15 +223,15 @@ fn follow(
     }
     .map_err(illegal)?;
     // What was found for the person is owed no more, or by another payer.
-    if plan.state == PlanState::ExPost && right.owed() != wrong.owed() {
-        withdraw_ex_post(dossier, out);
-    }
-    if let (true, Ok(Terms { subsidy: Some(subsidy), .. })) = (right.owed() != wrong.owed(), right.terms)
-        && right.is_ex_post
-    {
-        let booked_on = wrong.posting.booked_on;
-        let (participant, fee_year, paid) = (dossier.id, dossier.fee_year, wrong.tier);
-        out.ex_post.push(ExPost { participant, fee_year, subsidy, paid, booked_on });
+    if right.owed() != wrong.owed() {
+        if plan.state == PlanState::ExPost {
+            withdraw_ex_post(dossier, out);
+        }
+        if let (true, Ok(Terms { subsidy: Some(subsidy), .. })) = (right.is_ex_post, right.terms) {
+            let booked_on = wrong.posting.booked_on;
+            let (participant, fee_year, paid) = (dossier.id, dossier.fee_year, wrong.tier);
+            out.ex_post.push(ExPost { participant, fee_year, subsidy, paid, booked_on });
+        }
     }
     let enrolled = dossier.participant.as_ref().map(|person| person.district).ok_or("此人不在参保人员表上")?;
     let version = PlanVersion { number, from: today, terms: right.terms };

@@ -35,9 +35,7 @@ pub(crate) fn first_day() -> Date {
 impl Ground {
     /// Roster and lists are in; nothing is planned.
     pub(crate) fn new() -> Ground {
-        // In memory where that can be: no disk is waited for.
-        let memory = Path::new("/dev/shm");
-        let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let root = crate::scratch::scratch();
         let home = root.path().join("bureau");
         daikou::cli::init::set_up(&home, true).unwrap();
         let path = home.join("daikou.toml");

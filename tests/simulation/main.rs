@@ -13,6 +13,8 @@ mod bureau;
 mod oracle;
 mod people;
 mod play;
+#[path = "../it/scratch.rs"]
+mod scratch;
 mod workers;
 
 use std::time::{Duration, Instant};

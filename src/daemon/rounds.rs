@@ -166,6 +166,9 @@ impl Rounds {
             self.working.open_windows(&mut self.bureau, order, &mut self.alarms)?;
         } else if self.is_open && self.last_change.elapsed() >= self.quiet() {
             self.is_open = !self.working.open_day(&mut self.bureau, order, &mut self.alarms)?;
+            if !self.is_open {
+                tracing::info!("the work of {} is done", order.today());
+            }
         }
         let every_day = self.clock.today.is_some();
         self.working.send_released(&mut self.bureau, &self.couriers, every_day, order, &mut self.alarms)
@@ -269,8 +272,11 @@ impl Rounds {
             Some(again) => again.min(PENDING),
             None => ready::alive_every().map_or(IDLE, |every| every.min(IDLE)),
         };
+        let quiet = self.last_change + self.quiet();
         let scheduled = match self.clock.today {
-            Some(_) if self.is_open => (self.last_change + self.quiet()).max(now + sweep.min(PENDING)),
+            Some(_) if self.is_open && quiet > now => quiet,
+            // Work that was due failed, or waits for a file that is not whole.
+            Some(_) if self.is_open => now + sweep.min(PENDING),
             Some(_) => now + IDLE,
             None => now + until_the_next(&self.bureau, (self.clock.now)().time()),
         };

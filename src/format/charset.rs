@@ -263,19 +263,24 @@ const LEADS: RangeInclusive<u8> = 0x81..=0xFE;
 const TRAILS: RangeInclusive<u8> = 0x40..=0xFE;
 
 impl Pairs {
+    /// A row of pairs at a time, each with a line feed behind it: every start of the program pays for this table.
     fn build(leave_out: &[RangeInclusive<u16>]) -> Pairs {
         let mut built = Pairs { characters: Box::new([0; 65_536]), pairs: Box::new([0; 65_536]) };
+        let mut row: Vec<[u8; 3]> = TRAILS.map(|trail| [0, trail, b'\n']).collect();
+        let mut units = vec![0; 3 * row.len() + 1];
         for lead in LEADS {
-            for trail in TRAILS {
+            row.iter_mut().for_each(|[first, ..]| *first = lead);
+            let mut decoder = GB18030.new_decoder_without_bom_handling();
+            let (_, _, written, _) = decoder.decode_to_utf16(row.as_flattened(), &mut units, true);
+            let left_out: Vec<_> = leave_out.iter().filter(|range| range.start() >> 8 == u16::from(lead)).collect();
+            for (trail, line) in TRAILS.zip(units[..written].split(|unit| *unit == u16::from(b'\n'))) {
                 let pair = u16::from_be_bytes([lead, trail]);
-                let character = decode_one(&[lead, trail]).filter(|c| !is_private(*c));
-                let Some(character) = character else { continue };
-                if leave_out.iter().any(|range| range.contains(&pair)) {
-                    continue;
+                // No character of its own: U+FFFD, and the second byte behind it where that is ASCII.
+                let &[character @ (..0xE000 | 0xF900..0xFFFD)] = line else { continue };
+                if !left_out.iter().any(|range| range.contains(&pair)) {
+                    built.characters[usize::from(pair)] = character;
+                    built.pairs[usize::from(character)] = pair;
                 }
-                let character = u16::try_from(u32::from(character)).expect("pairs say the basic plane");
-                built.characters[usize::from(pair)] = character;
-                built.pairs[usize::from(character)] = pair;
             }
         }
         built

@@ -47,8 +47,6 @@ pub(crate) struct Stage {
     program: PathBuf,
     mutant: Option<&'static str>,
     today: &'static str,
-    /// What the daemon says in its log once it did the work of the day; `None`: nobody waits for that.
-    day_is_done: Option<&'static str>,
     /// Where the rural bank leaves its returns, if it has a server of its own.
     line: Option<PathBuf>,
     /// Further variables of its programs.
@@ -71,16 +69,8 @@ impl Stage {
     pub(crate) fn new(program: &Path) -> Stage {
         let root = crate::scratch();
         let owned = program.to_owned();
-        let stage = Stage {
-            root,
-            program: owned,
-            mutant: None,
-            today: TODAY,
-            day_is_done: None,
-            line: None,
-            env: Vec::new(),
-            taken: Vec::new(),
-        };
+        let stage =
+            Stage { root, program: owned, mutant: None, today: TODAY, line: None, env: Vec::new(), taken: Vec::new() };
         let init = Command::new(program).args(["init", "--unattended"]).arg(stage.home()).output().unwrap();
         assert!(init.status.success());
         let path = stage.home().join("daikou.toml");
@@ -102,14 +92,14 @@ impl Stage {
         let root = crate::scratch();
         copy_tree(self.root.path(), root.path());
         let (program, env, taken) = (self.program.clone(), self.env.clone(), self.taken.clone());
-        let (today, day_is_done, line) = (self.today, self.day_is_done, self.line.clone());
-        Stage { root, program, mutant: None, today, day_is_done, line, env, taken }
+        let line = self.line.clone();
+        Stage { root, program, mutant: None, today: self.today, line, env, taken }
     }
 
     /// The same bureau on another day, with further variables for its programs.
-    pub(crate) fn on(self, today: &'static str, day_is_done: &'static str, env: &[(&'static str, &str)]) -> Stage {
+    pub(crate) fn on(self, today: &'static str, env: &[(&'static str, &str)]) -> Stage {
         let env = env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Stage { today, day_is_done: Some(day_is_done), env, ..self }
+        Stage { today, env, ..self }
     }
 
     /// A variable more, for all that it starts from now on.
@@ -200,7 +190,7 @@ impl Stage {
         Ok(self.run("maker", &["send"], failpoint)?.0)
     }
 
-    /// The daemon takes what lies in the inboxes, until they are empty or it dies.
+    /// The daemon takes what lies in the inboxes and does the work of the day, or dies.
     pub(crate) fn go_in(&self, failpoint: Option<&str>) -> Checked<Came> {
         let said = fs::metadata(self.beside("log")).map_or(0, |about| about.len() as usize);
         let mut daemon = self.start(failpoint);
@@ -221,10 +211,17 @@ impl Stage {
         self.came(daemon.wait().unwrap())
     }
 
+    /// Whether the daemon did the work of the day since it took the last file that moved anything.
     fn is_day_done(&self, from: usize) -> bool {
-        let Some(words) = self.day_is_done else { return true };
         let log = fs::read(self.beside("log")).unwrap_or_default();
-        String::from_utf8_lossy(&log[from.min(log.len())..]).contains(words)
+        let log = String::from_utf8_lossy(&log[from.min(log.len())..]).into_owned();
+        let is_news = |line: &&str| line.contains(") processed: ") && !line.contains(") processed: 0 rows");
+        let newest = log.lines().rev().find(|line| line.contains(&self.day_is_done()) || is_news(line));
+        newest.is_some_and(|line| line.contains(&self.day_is_done()))
+    }
+
+    fn day_is_done(&self) -> String {
+        format!("the work of {} is done", self.today)
     }
 
     pub(crate) fn came(&self, status: ExitStatus) -> Checked<Came> {
@@ -368,17 +365,7 @@ impl Stage {
 
     /// A table as it is exported, without its headings; read in this process, since it is read thousands of times.
     pub(crate) fn export(&self, what: &str) -> Checked<Vec<String>> {
-        let what = What::parse(what).ok_or_else(|| format!("{what} is no table"))?;
-        let store = self.store()?;
-        let banks =
-            BankKeys::from([(1, "rural"), (2, "postal"), (3, "city")].map(|(number, key)| (number, key.to_owned())));
-        let mut lines = Vec::new();
-        let mut keep = |row: &[&str]| {
-            lines.push(row.join(","));
-            Ok(())
-        };
-        rows(store.connection(), what, None, &banks, &mut keep).map_err(|error| format!("{error:?}"))?;
-        Ok(lines)
+        exported(&self.store()?, what)
     }
 
     /// Its store, as it is.
@@ -388,10 +375,7 @@ impl Stage {
 
     /// Texts that a query of the store gives.
     pub(crate) fn query(&self, sql: &str) -> Checked<Vec<String>> {
-        let store = self.store()?;
-        let mut statement = store.connection().prepare(sql).map_err(|error| error.to_string())?;
-        let texts = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
-        texts.map_err(|error| format!("{sql}: {error}"))
+        queried(&self.store()?, sql)
     }
 
     /// No line of its daemons' logs, of whatever level and part, says who somebody is.
@@ -415,7 +399,8 @@ impl Stage {
     /// All that is stored, kept, and published, in a form that does not depend on how often a file was seen.
     pub(crate) fn snapshot(&self) -> Checked<BTreeMap<String, String>> {
         let mut all = BTreeMap::new();
-        let files = self.export("files")?;
+        let store = self.store()?;
+        let files = exported(&store, "files")?;
         let numbered = files.iter().filter_map(|line| line.split_once(','));
         let by_number: BTreeMap<&str, &str> =
             numbered.map(|(number, rest)| (number, rest.split(',').next().unwrap_or_default())).collect();
@@ -431,16 +416,16 @@ impl Stage {
             all.insert(what.to_owned(), lines.join("\n"));
         };
         for what in ["participants", "plans", "batches", "instructions", "entries", "balance", "expost"] {
-            keep(what, self.export(what)?);
+            keep(what, exported(&store, what)?);
         }
         for what in ["settlement", "claims", "transfers", "identities", "statement", "accounts"] {
-            keep(what, self.export(what)?);
+            keep(what, exported(&store, what)?);
         }
         for (what, sql) in BESIDE {
-            keep(what, self.query(sql)?);
+            keep(what, queried(&store, sql)?);
         }
-        keep("returns", self.export("returns")?.iter().map(|line| named(line, 2)).collect());
-        keep("exceptions", self.export("exceptions")?.iter().map(|line| named(line, 5)).collect());
+        keep("returns", exported(&store, "returns")?.iter().map(|line| named(line, 2)).collect());
+        keep("exceptions", exported(&store, "exceptions")?.iter().map(|line| named(line, 5)).collect());
         let took_effect = files.iter().filter(|line| !line.contains(",duplicate,"));
         keep("files", took_effect.filter_map(|line| line.split_once(',')).map(|(_, rest)| rest.to_owned()).collect());
         for tree in ["state/archive", "state/quarantine", "state/spool", "drops"] {
@@ -473,6 +458,26 @@ impl Stage {
             }
         }
     }
+}
+
+/// The rows of a table that is exported, cells joined by commas.
+fn exported(store: &Store, what: &str) -> Checked<Vec<String>> {
+    let what = What::parse(what).ok_or_else(|| format!("{what} is no table"))?;
+    let banks =
+        BankKeys::from([(1, "rural"), (2, "postal"), (3, "city")].map(|(number, key)| (number, key.to_owned())));
+    let mut lines = Vec::new();
+    let mut keep = |row: &[&str]| {
+        lines.push(row.join(","));
+        Ok(())
+    };
+    rows(store.connection(), what, None, &banks, &mut keep).map_err(|error| format!("{error:?}"))?;
+    Ok(lines)
+}
+
+fn queried(store: &Store, sql: &str) -> Checked<Vec<String>> {
+    let mut statement = store.connection().prepare(sql).map_err(|error| error.to_string())?;
+    let texts = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+    texts.map_err(|error| format!("{sql}: {error}"))
 }
 
 /// Everybody succeeded but the last of the rural bank, of whom it does not know.

@@ -96,9 +96,6 @@ const STEPS: [Step; 29] = [
 /// Plan and comparison are the daemon's work too, which it did with the mail.
 const UNCHANGED: [&str; 4] = ["plan", "compare", "mobilise", "backup"];
 
-/// On the last debit date the daemon plans and compares, and may draft nothing.
-const DAY_IS_DONE: &str = "instruct: refused";
-
 fn command(args: &[&str]) -> Checked<Act> {
     Ok(Act::Command(args.iter().map(|arg| (*arg).to_owned()).collect()))
 }
@@ -209,7 +206,7 @@ struct Played {
 
 /// The whole year without a death, step by step.
 fn play(ways: &Ways) -> Vec<Played> {
-    let mut stage = ways.booked().copy().on(TODAY, DAY_IS_DONE, &[STRETCH]);
+    let mut stage = ways.booked().copy().on(TODAY, &[STRETCH]);
     for kind in ["lists", "zero-payment", "resolve", "settlement", "close"] {
         stage.set(&format!("\n{kind} = \"none\""), &format!("\n{kind} = \"second\""));
     }
@@ -219,7 +216,7 @@ fn play(ways: &Ways) -> Vec<Played> {
         let places = stage.beside("places");
         stage.with("DAIKOU_PLACES", places.display().to_string());
         assert_eq!(go(&stage, step, None), Ok(Came::ToItsEnd), "{}", step.0);
-        stage = stage.on(TODAY, DAY_IS_DONE, &[STRETCH]);
+        stage = stage.on(TODAY, &[STRETCH]);
         let mut passed = BTreeMap::new();
         for (place, times) in numbers(&fs::read_to_string(&places).unwrap_or_default()) {
             let most = passed.entry(place).or_insert(0);

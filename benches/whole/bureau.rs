@@ -48,13 +48,22 @@ fn at(day: Date) -> Order {
     Order { at: DateTime::from_parts(day, Time::midnight()), actor: "bench".to_owned() }
 }
 
-impl Year {
-    /// Plays the year up to the bank's answer; how long intake, plan and draft took.
-    pub(crate) fn play(dir: &Path, people: u32) -> (Year, Vec<(String, Duration)>) {
+/// A year up to the day on which its banks answer.
+pub(crate) struct Sent {
+    pub(crate) layout: Layout,
+    /// The instruction files as the bank got them, in order.
+    pub(crate) requests: Vec<PathBuf>,
+    /// How long intake, plan and draft took.
+    pub(crate) times: Vec<(String, Duration)>,
+}
+
+impl Sent {
+    /// Plays so far, in files of at most `most` rows.
+    pub(crate) fn play(dir: &Path, people: u32, most: u32) -> Sent {
         init::set_up(dir, true).expect("a folder of our own");
         let path = dir.join("daikou.toml");
         let text = fs::read_to_string(&path).expect("init wrote it");
-        fs::write(&path, text.replace("max_rows = 50000", "max_rows = 2000000")).expect("a folder of our own");
+        fs::write(&path, text.replace("max_rows = 50000", &format!("max_rows = {most}"))).expect("a folder of our own");
         let mut bureau = open(dir);
         let mut times = Vec::new();
         fs::write(dir.join("drops/bureau/in/roster.csv"), roster(people)).expect("a folder of our own");
@@ -66,14 +75,28 @@ impl Year {
         times.push(("plan".to_owned(), planned));
         let round = Round { fee_year: 2018, bank: None, debit_on: None, without_lists: None, retry: None };
         let (drafted, report) = time(|| instruct(&mut bureau, &round, &at(DRAFTED)).expect("a round"));
-        assert_eq!(report.batches[0].instructions, u64::from(people), "everybody is asked");
+        let asked: u64 = report.batches.iter().map(|batch| batch.instructions).sum();
+        assert_eq!(asked, u64::from(people), "everybody is asked");
         times.push(("draft, rendered and synced".to_owned(), drafted));
         send(&mut bureau, Reach::Everybody, &at(DRAFTED)).expect("the folder of the bank is there");
         let layout = bureau.layouts[&BANK].clone();
-        drop(bureau);
-        let out = dir.join("drops/banks/rural/out");
-        let request = fs::read_dir(&out).expect("a folder").next().expect("a file").expect("a file").path();
-        let (answer, shuffled) = answers(dir, &request);
+        let out = fs::read_dir(dir.join("drops/banks/rural/out")).expect("a folder");
+        let mut requests: Vec<PathBuf> = out.map(|entry| entry.expect("a file").path()).collect();
+        requests.sort();
+        Sent { layout, requests, times }
+    }
+}
+
+impl Year {
+    /// Plays the year up to the bank's answer; how long intake, plan and draft took.
+    pub(crate) fn play(dir: &Path, people: u32) -> (Year, Vec<(String, Duration)>) {
+        let Sent { layout, mut requests, times } = Sent::play(dir, people, people);
+        let request = requests.remove(0);
+        let [sorted, shuffled] = ["sorted", "shuffled"].map(|folder| dir.join(folder));
+        let answer = answer_into(&sorted, &request);
+        fs::create_dir(&shuffled).expect("a new folder");
+        let shuffled = shuffled.join(answer.file_name().expect("a name"));
+        fs::write(&shuffled, shuffle(&fs::read(&answer).expect("the answer"))).expect("a new folder");
         fs::rename(store_path(&dir.join("state")), dir.join("sent.db")).expect("one folder");
         (Year { dir: dir.to_owned(), layout, request, answer, shuffled }, times)
     }
@@ -110,25 +133,44 @@ pub(crate) fn take(bureau: &mut Bureau, file: &Path, sender: Sender) {
 pub(crate) fn take_answer(year: &Year) -> Duration {
     let path = year.rewind();
     let mut bureau = open(&year.dir);
-    let watcher = Connection::open(&path).expect("a store");
     // The watcher must not take part: it looks often only where a look less would be seen in the figure.
-    let large = fs::metadata(&year.answer).is_ok_and(|answer| answer.len() > 10 << 20);
-    let every = Duration::from_micros(if large { 5_000 } else { 200 });
-    let durable = std::thread::scope(|scope| {
-        let start = Instant::now();
-        let watching = scope.spawn(move || {
-            let complete = "SELECT count(*) FROM batch WHERE state = 7";
-            while watcher.query_row(complete, [], |row| row.get::<_, i64>(0)).unwrap_or(0) == 0 {
-                std::thread::sleep(every);
-            }
-            start.elapsed()
-        });
+    let durable = watched(&path, 1, Duration::from_millis(5), || {
         take(&mut bureau, &year.answer, Sender::Bank(BANK, "rural".to_owned()));
-        watching.join().expect("the batch is complete")
     });
     // The next round archives the same bytes at the same place.
     let _ = fs::remove_dir_all(year.dir.join("state/archive/2018/07"));
     durable
+}
+
+/// How long until this many batches are complete, seen by another connection that looks so often whether anything moved.
+pub(crate) fn watched(store: &Path, batches: i64, every: Duration, work: impl FnOnce()) -> Duration {
+    let watcher = Connection::open(store).expect("a store");
+    assert!(!is_complete(&watcher, batches), "nothing is to be watched");
+    std::thread::scope(|scope| {
+        let start = Instant::now();
+        let watching = scope.spawn(move || {
+            let mut seen = 0;
+            loop {
+                let version = look(&watcher, "PRAGMA data_version");
+                if version != seen && is_complete(&watcher, batches) {
+                    return start.elapsed();
+                }
+                seen = version;
+                std::thread::sleep(every);
+            }
+        });
+        work();
+        watching.join().expect("the batch is complete")
+    })
+}
+
+fn is_complete(watcher: &Connection, batches: i64) -> bool {
+    look(watcher, "SELECT count(*) FROM batch WHERE state = 7") == batches
+}
+
+fn look(watcher: &Connection, sql: &str) -> i64 {
+    let looked = watcher.prepare_cached(sql).and_then(|mut look| look.query_row([], |row| row.get(0)));
+    looked.expect("a store")
 }
 
 /// Area 500199, born from 1965 on, orders 1 to 998.
@@ -168,8 +210,8 @@ fn recognise_half(bureau: &mut Bureau, people: u32) {
     listed.expect("a list");
 }
 
-/// One account in 33 has not enough money. The same rows again in another order, with their places numbered anew.
-fn answers(dir: &Path, request: &Path) -> (PathBuf, PathBuf) {
+/// The bank's answer to a request, in a new folder: one account in 33 has not enough money.
+pub(crate) fn answer_into(folder: &Path, request: &Path) -> PathBuf {
     let behaviour = |asked: &Asked<'_>| {
         let number: u64 = asked.account.trim_start_matches("9999").parse().unwrap_or(0);
         if number.is_multiple_of(33) { Behaviour::InsufficientFunds } else { Behaviour::Pays }
@@ -179,11 +221,9 @@ fn answers(dir: &Path, request: &Path) -> (PathBuf, PathBuf) {
     let bytes = fs::read(request).expect("the request");
     let mut files = bank.answer(name, &bytes, None, ANSWERED, ANSWERED).expect("a sound request");
     let file = files.remove(0);
-    let (sorted, shuffled) = (dir.join("sorted"), dir.join("shuffled"));
-    [&sorted, &shuffled].into_iter().for_each(|folder| fs::create_dir(folder).expect("a new folder"));
-    fs::write(sorted.join(&file.name), &file.bytes).expect("a new folder");
-    fs::write(shuffled.join(&file.name), shuffle(&file.bytes)).expect("a new folder");
-    (sorted.join(&file.name), shuffled.join(&file.name))
+    fs::create_dir_all(folder).expect("a folder of our own");
+    fs::write(folder.join(&file.name), &file.bytes).expect("a folder of our own");
+    folder.join(&file.name)
 }
 
 /// Stride of a record of layout A.
@@ -209,11 +249,6 @@ fn shuffle(bytes: &[u8]) -> Vec<u8> {
     let trailer = out.len() - STRIDE;
     out[trailer + 40..trailer + 104].copy_from_slice(digest.as_bytes());
     out
-}
-
-/// A second, small bureau beside the large one.
-pub(crate) fn small(dir: &Path, people: u32) -> Year {
-    Year::play(dir, people).0
 }
 
 /// The store of a bureau, opened alone.

@@ -67,6 +67,8 @@ pub struct Inboxes {
 struct Seen {
     found: Found,
     why: Why,
+    /// Since when this process waits for the rest of it.
+    since: SystemTime,
 }
 
 /// Why a file stays where it is.
@@ -199,20 +201,22 @@ impl Inboxes {
         let is_same = known.is_some_and(|seen| seen.found == *found);
         visit.has_changed |= !is_same;
         let quiet = quiet_for(found);
-        let limit = Duration::from_secs(config.incomplete_after_s);
+        // Of what lay there while nobody looked, the rest may be on its way: the bank's line has just come up again.
+        let waited = known.map_or(Duration::ZERO, |seen| disk::now().duration_since(seen.since).unwrap_or_default());
+        let (waited, limit) = (waited.min(quiet), Duration::from_secs(config.incomplete_after_s));
         match known.map(|seen| seen.why) {
             Some(Why::Never) if is_same => return None,
             Some(Why::Failed(until)) if is_same && Instant::now() < until => {
                 return visit.wait(until.saturating_duration_since(Instant::now()));
             }
-            Some(Why::Incomplete) if quiet >= limit => return Some(Patience::Over),
-            Some(Why::Incomplete) if is_same => return visit.wait(limit - quiet),
+            Some(Why::Incomplete) if waited >= limit => return Some(Patience::Over),
+            Some(Why::Incomplete) if is_same => return visit.wait(limit - waited),
             Some(Why::Incomplete) if quiet < PAUSE => return visit.wait(PAUSE - quiet),
             _ => {}
         }
         let settle = Duration::from_millis(config.settle_ms);
         if matches!(found.part, Part::Table | Part::Strange) && quiet < settle {
-            self.seen.insert(subject.to_owned(), Seen { found: found.clone(), why: Why::Unsettled });
+            self.keep(subject.to_owned(), found.clone(), Why::Unsettled);
             return visit.wait(settle - quiet);
         }
         Some(Patience::Left)
@@ -247,14 +251,19 @@ impl Inboxes {
                 if self.seen.get(&subject).is_none_or(|seen| seen.why != Why::Incomplete) {
                     tracing::info!(file = subject, "{subject}: left where it is: {words}");
                 }
-                let limit = Duration::from_secs(look.bureau.config.incomplete_after_s);
-                visit.look_again(limit.saturating_sub(quiet_for(&found)));
+                visit.look_again(Duration::from_secs(look.bureau.config.incomplete_after_s));
                 Why::Incomplete
             }
             Err(error) => failed(&subject, error, look.alarms, visit)?,
         };
-        self.seen.insert(subject, Seen { found, why });
+        self.keep(subject, found, why);
         Ok(())
+    }
+
+    fn keep(&mut self, subject: String, found: Found, why: Why) {
+        let waiting = self.seen.get(&subject).filter(|seen| seen.why == Why::Incomplete);
+        let since = waiting.map_or_else(disk::now, |seen| seen.since);
+        self.seen.insert(subject, Seen { found, why, since });
     }
 }
 

@@ -178,14 +178,8 @@ impl Case<'_> {
             out.opened.push(self.exception(Class::Failed, reason));
         }
         let Some(plan) = self.waiting_plan() else { return };
-        let freed = plan.state.after(PlanEvent::Freed).unwrap_or(plan.state);
-        // R14: money that came another way meanwhile still waits for a clerk.
-        let waits = self.close_up.dossier.open.iter().any(|open| !DOUBTS.contains(&open.class));
-        // R18: the roster may have changed while the bank was asked.
-        let dossier = &self.close_up.dossier;
-        let next = dossier.participant.as_ref().zip(plan.latest().terms.ok());
-        let cannot = next.is_some_and(|(person, terms)| has_obstacle(dossier, person, &terms, out));
-        let state = if needs_fix || waits || cannot { freed.after(PlanEvent::Blocked).unwrap_or(freed) } else { freed };
+        let freed = freed(plan, &self.close_up.dossier, None, out);
+        let state = if needs_fix { freed.after(PlanEvent::Blocked).unwrap_or(freed) } else { freed };
         self.push_plan(state, 1, out);
     }
 
@@ -296,6 +290,17 @@ impl Case<'_> {
 
 /// What the bank's answer settles.
 const DOUBTS: [Class; 3] = [Class::UnknownResult, Class::ContradictoryReturn, Class::MissingRow];
+
+/// A plan whose instruction failed: asked for again, unless something stands in its way. R14: money that came another way
+/// meanwhile still waits for a clerk. R18: the roster may have changed while the bank was asked. `closing` is an exception
+/// that ends with this.
+pub(super) fn freed(plan: &PlanBook, dossier: &Dossier, closing: Option<i64>, out: &mut Changeset) -> PlanState {
+    let freed = plan.state.after(PlanEvent::Freed).unwrap_or(plan.state);
+    let waits = dossier.open.iter().any(|open| !DOUBTS.contains(&open.class) && Some(open.id) != closing);
+    let next = dossier.participant.as_ref().zip(plan.latest().terms.ok());
+    let cannot = next.is_some_and(|(person, terms)| has_obstacle(dossier, person, &terms, out));
+    if waits || cannot { freed.after(PlanEvent::Blocked).unwrap_or(freed) } else { freed }
+}
 
 /// A row that comes twice in one file: the first counted; money under another serial is further money.
 pub fn post_double(book: &BatchBook, file: &ReturnFile, row: &Row, first: &Row, today: Date, out: &mut Changeset) {

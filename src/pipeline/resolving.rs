@@ -13,7 +13,7 @@ use crate::domain::returns::{Asked, Outcome, Return, Verdict, judge};
 use crate::domain::settlement::ExPostEvent;
 use crate::pipeline::book::*;
 use crate::pipeline::planning::release_live;
-use crate::pipeline::post::booked;
+use crate::pipeline::post::{booked, freed};
 use std::collections::BTreeSet;
 
 /// `--as-class`.
@@ -249,7 +249,11 @@ fn settle_awaited(matter: &Matter<'_>, resolution: &Resolution, today: Date, out
 fn fail_awaited(matter: &Matter<'_>, out: &mut Changeset) -> Result<(), No> {
     let (instruction, dossier) = instruction_and_person(matter)?;
     move_instruction(instruction, InstructionEvent::Failed, None, out)?;
-    move_plan(dossier, PlanEvent::Freed, 1, out).or(Ok(()))
+    if let Some(plan) = dossier.plan.as_ref().filter(|plan| plan.state.after(PlanEvent::Freed).is_ok()) {
+        let state = freed(plan, dossier, Some(matter.id), out);
+        push_plan(dossier, state, 1, out);
+    }
+    Ok(())
 }
 
 /// R16: a payer's money that was held clears the first settlement that owes: the one that it named, else the oldest.

@@ -21,7 +21,7 @@ pub fn of_month(conn: &Connection, month: Month) -> Result<(u64, Balances)> {
     let mut statement = conn.prepare_cached("SELECT count(*) FROM posting WHERE month = ?1")?;
     let postings: i64 = statement.query_row([month.value()], |row| row.get(0))?;
     let sql = "SELECT e.debit, e.credit, sum(e.amount) FROM posting p
-               JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 WHERE p.month = ?1 GROUP BY e.debit, e.credit";
+               CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 WHERE p.month = ?1 GROUP BY e.debit, e.credit";
     Ok((postings as u64, summed(conn, sql, [month.value()])?))
 }
 
@@ -52,7 +52,7 @@ pub fn moved_of(conn: &Connection, month: Month) -> Result<Vec<Moved>> {
     let accounts = Accounts::load(conn)?;
     let mut statement = conn.prepare_cached(
         "SELECT p.event, e.debit, e.credit, sum(e.amount), count(*) FROM posting p
-         JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 WHERE p.month = ?1
+         CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 WHERE p.month = ?1
          GROUP BY p.event, e.debit, e.credit ORDER BY p.event, e.debit, e.credit",
     )?;
     let mut rows = statement.query([month.value()])?;

@@ -409,7 +409,7 @@ fn paid(conn: &Connection, participant: i64, fee_year: FeeYear, instruction: Opt
         "SELECT p.booked_on,
                 coalesce(sum(CASE WHEN e.credit = 3 THEN e.amount END), 0),
                 coalesce(sum(CASE WHEN e.credit = 4 THEN e.amount END), 0)
-         FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
+         FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
          WHERE p.id IN (SELECT ?1 UNION ALL SELECT posting FROM posting_key WHERE participant = ?2 AND fee_year = ?3)
            AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = p.id)
            AND p.event <> 6 AND e.credit IN (3, 4)

@@ -230,7 +230,7 @@ fn instruction_matter(conn: &Connection, id: i64) -> Result<Option<InstructionMa
 /// The posting that credits `personal/own` for an instruction and was not taken back.
 fn standing(conn: &Connection, instruction: i64) -> Result<Option<i64>> {
     let mut statement = conn.prepare_cached(
-        "SELECT p.id FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 AND e.credit = 3
+        "SELECT p.id FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 AND e.credit = 3
          WHERE p.id IN (SELECT ?1 UNION ALL SELECT posting FROM posting_key WHERE instruction = ?1)
            AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = p.id) LIMIT 1",
     )?;

@@ -470,7 +470,7 @@ fn postings(conn: &Connection, ids: &[i64], lookup: &Lookup<'_>) -> Result<Facts
     let mut facts = Facts::new("postings", columns);
     let sql = "SELECT p.id, k.key, b.number, p.event, e.debit, e.credit, e.amount, p.month, p.booked_on,
                       coalesce(k.file, a.file), coalesce(k.line, a.line), u.at, u.actor, e.id, u.seq
-               FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
+               FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3
                JOIN audit u ON u.seq = p.txn
                LEFT JOIN posting_key k ON k.posting = p.id LEFT JOIN answer a ON a.instruction = p.id
                LEFT JOIN batch b ON b.id = p.id >> 27 WHERE p.id = ?1 ORDER BY e.id";

@@ -203,7 +203,7 @@ pub fn items(conn: &Connection, settlement: i64) -> Result<Vec<(i64, i64)>> {
 /// Whether a payer was made to owe anything by what was booked from `start` on and before `end`.
 pub fn anything_counts(conn: &Connection, start: Option<Date>, end: Date) -> Result<bool> {
     let mut statement = conn.prepare_cached(
-        "SELECT 1 FROM posting p JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 AND e.credit = 4
+        "SELECT 1 FROM posting p CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 AND e.credit = 4
          WHERE p.booked_on >= ?1 AND p.booked_on < ?2
          UNION ALL SELECT 1 FROM ex_post WHERE due_on >= ?1 AND due_on < ?2 AND state <> 4",
     )?;

@@ -88,7 +88,7 @@ fn keyed(conn: &Connection) -> Result<Vec<Keyed>> {
         "SELECT p.id, k.key, p.event, p.booked_on, sum(CASE WHEN e.debit = 1 THEN e.amount ELSE -e.amount END),
                 k.instruction, k.undoes, k.file, (SELECT s.bank FROM statement s WHERE s.posting = p.id)
          FROM posting p JOIN posting_key k ON k.posting = p.id
-         JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 AND (e.debit = 1 OR e.credit = 1)
+         CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3 AND (e.debit = 1 OR e.credit = 1)
          WHERE p.id < ?1 GROUP BY p.id ORDER BY p.id",
     )?;
     let rows = statement.query_map([1_i64 << SEQUENCE_BITS], |row| {

@@ -108,6 +108,25 @@ fn what_is_not_whole_waits_and_what_is_nobodys_goes_aside() {
     assert!(daemon.stop().0.success());
 }
 
+/// The rest may be on its way: the bank's line has just come up again.
+#[test]
+fn half_of_a_pair_that_lay_there_while_nobody_looked_has_its_time() {
+    let bureau = bureau(6);
+    bureau.set("incomplete_after_s = 600", "incomplete_after_s = 2");
+    let daemon = bureau.start();
+    drop_tables(&bureau);
+    let (_, postal) = bureau.request("postal");
+    assert!(daemon.stop().0.success());
+    let (inbox, pair) = (bureau.drops("banks/postal/in"), all_paid(&postal));
+    publish(&inbox, &pair[..1]);
+    std::thread::sleep(Duration::from_millis(2_500));
+    let daemon = bureau.start();
+    std::thread::sleep(Duration::from_millis(500));
+    publish(&inbox, &pair[1..]);
+    wait_for("two postings", || posted(&daemon) == 2);
+    assert!(daemon.stop().0.success());
+}
+
 #[test]
 fn a_kill_at_any_moment_posts_everything_exactly_once() {
     let bureau = bureau(300);

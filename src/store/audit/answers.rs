@@ -135,7 +135,7 @@ fn lines(conn: &Connection) -> Result<Option<String>> {
 fn beside(conn: &Connection, instruction: i64) -> Result<Money> {
     let mut statement = conn.prepare_cached(
         "SELECT coalesce(sum(e.amount), 0) FROM posting_key k
-         JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.debit = 1
+         CROSS JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.debit = 1
          WHERE k.instruction = ?1 AND k.posting <> ?1",
     )?;
     Ok(Money::from_fen(statement.query_row([instruction], |row| row.get(0))?))

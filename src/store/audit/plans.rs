@@ -69,7 +69,7 @@ pub(super) fn amounts(conn: &Connection) -> Result<Option<String>> {
 /// stands it makes up the tier.
 fn corrections(conn: &Connection) -> Result<Option<String>> {
     let wrong = "SELECT k.posting, k.participant, k.fee_year FROM posting_key k
-         JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.credit = 4
+         CROSS JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.credit = 4
          LEFT JOIN plan_version v ON v.participant = k.participant AND v.fee_year = k.fee_year AND v.version = k.version
          WHERE k.corrects IS NOT NULL
            AND NOT EXISTS (SELECT 1 FROM posting_key u WHERE u.undoes = k.posting OR u.corrects = k.posting)

@@ -110,7 +110,7 @@ fn resolved(conn: &Connection) -> Result<HashMap<i64, i64>> {
     let mut statement = conn.prepare(
         "SELECT k.instruction, count(*) FROM posting_key k
          JOIN posting p ON p.id = k.posting AND p.event NOT IN (6, 7)
-         JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.credit = 3
+         CROSS JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.credit = 3
          WHERE k.instruction IS NOT NULL AND k.posting <> k.instruction
            AND k.posting NOT IN (SELECT undoes FROM posting_key WHERE undoes IS NOT NULL)
          GROUP BY k.instruction",
@@ -137,7 +137,7 @@ fn said(conn: &Connection) -> Result<Option<String>> {
 fn fitting(conn: &Connection) -> Result<Option<String>> {
     let mut statement = conn.prepare(
         "SELECT p.id, p.event, e.debit, e.credit FROM posting p
-         JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3",
+         CROSS JOIN entry e ON e.id BETWEEN p.id * 4 AND p.id * 4 + 3",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -215,7 +215,7 @@ fn corrected(conn: &Connection) -> Result<Option<String>> {
         return Ok(Some(format!("{}: is corrected twice", posting_name(conn, id)?)));
     }
     let other = "SELECT k.posting FROM posting_key k
-         JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.debit = 4
+         CROSS JOIN entry e ON e.id BETWEEN k.posting * 4 AND k.posting * 4 + 3 AND e.debit = 4
          WHERE k.corrects IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry o
             WHERE o.id BETWEEN k.corrects * 4 AND k.corrects * 4 + 3 AND o.credit = 4 AND o.debit = e.credit
               AND o.amount = e.amount) LIMIT 1";

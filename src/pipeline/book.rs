@@ -50,6 +50,8 @@ pub struct PlanBook {
     pub enrolled: Option<Enrolled>,
     /// Its newest instruction.
     pub instruction: Option<InstructionBook>,
+    /// An older one that is live once more: it had failed, and then money came for it.
+    pub older_live: Option<InstructionNumber>,
     /// How many instructions the bank has failed.
     pub attempts: u32,
     /// What was posted for it and stands.
@@ -67,6 +69,12 @@ impl PlanBook {
     /// Its instruction, while that is live.
     pub fn live(&self) -> Option<&InstructionBook> {
         self.instruction.as_ref().filter(|instruction| instruction.state.is_live())
+    }
+
+    /// R12: whether an instruction of another batch is live.
+    pub fn is_live_outside(&self, batch: BatchNumber) -> bool {
+        let newest = self.live().map(|live| live.number);
+        newest.into_iter().chain(self.older_live).any(|live| live.batch != batch)
     }
 }
 

@@ -63,9 +63,8 @@ fn asked<'a>(book: &BatchBook, line: &Line, close_up: &'a CloseUp, answer: &Retu
     let plan = close_up.dossier.plan.as_ref();
     let participant = close_up.dossier.participant.as_ref();
     let booked_on = answer.booked_on.unwrap_or(book.batch.debit_on);
-    let other_live = plan
-        .and_then(PlanBook::live)
-        .is_some_and(|live| live.number.batch != book.batch.number && line.state != InstructionState::Settled);
+    let other_live =
+        line.state != InstructionState::Settled && plan.is_some_and(|plan| plan.is_live_outside(book.batch.number));
     Asked {
         state: line.state,
         amount: line.amount,

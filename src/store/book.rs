@@ -342,7 +342,7 @@ fn read_lists(conn: &Connection, given: Range, whom: Whom<'_>, all: &mut BTreeMa
 fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
-        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on, i.attempt
+        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on, i.attempt, i.previous
          FROM plan_now p LEFT JOIN instruction_state s ON s.id = p.instruction
          LEFT JOIN instruction i ON i.id = p.instruction
          LEFT JOIN batch b ON b.id = p.instruction >> 27
@@ -364,7 +364,18 @@ fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMa
         };
         let paid = if state.is_paid() { paid(conn, key, fee_year, row.get(3)?)? } else { None };
         let attempts = row.get(2)?;
-        let plan = PlanBook { state, versions: Vec::new(), enrolled: None, instruction, attempts, paid, ex_post: None };
+        let older_live =
+            row.get::<_, Option<i64>>(8)?.map(|previous| older_live(conn, previous)).transpose()?.flatten();
+        let plan = PlanBook {
+            state,
+            versions: Vec::new(),
+            enrolled: None,
+            instruction,
+            older_live,
+            attempts,
+            paid,
+            ex_post: None,
+        };
         of(all, key, fee_year).plan = Some(plan);
     }
     let mut statement = conn.prepare_cached(&whom.narrow(
@@ -393,6 +404,22 @@ fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMa
         }
     }
     Ok(())
+}
+
+/// The live one among an instruction and those before it.
+fn older_live(conn: &Connection, newest: i64) -> Result<Option<InstructionNumber>> {
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE older (id) AS (
+             VALUES (?1) UNION SELECT i.previous FROM older o JOIN instruction i ON i.id = o.id WHERE i.previous IS NOT NULL)
+         SELECT o.id, b.number, s.state FROM older o JOIN instruction_state s ON s.id = o.id JOIN batch b ON b.id = o.id >> 27",
+    )?;
+    let mut rows = statement.query([newest])?;
+    while let Some(row) = rows.next()? {
+        if words::instruction_state(row.get(2)?).is_live() {
+            return Ok(Some(number(row.get(1)?, row.get(0)?)));
+        }
+    }
+    Ok(None)
 }
 
 /// The number of a stored instruction of this batch.

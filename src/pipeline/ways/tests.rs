@@ -137,6 +137,7 @@ fn dossier(class: Class, held: i64, state: PlanState) -> Dossier {
             versions,
             enrolled: None,
             instruction: None,
+            older_live: None,
             attempts: 0,
             paid: None,
             ex_post: None,

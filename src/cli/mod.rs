@@ -57,7 +57,7 @@ struct Arguments {
     #[arg(long, global = true)]
     json: bool,
     /// Name of the acting person (default: the OS user)
-    #[arg(long = "as", global = true, value_name = "NAME")]
+    #[arg(long = "as", global = true, value_name = "NAME", value_parser = name)]
     actor: Option<String>,
     /// Business date (default: today in Asia/Shanghai)
     #[arg(long, global = true, value_name = "YYYY-MM-DD", value_parser = date)]
@@ -299,6 +299,15 @@ fn date(text: &str) -> Result<Date, String> {
 }
 
 /// Name of the OS user, from the password file; the number where it has none.
+/// A person's name for the audit log.
+fn name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("expected a name".to_owned()),
+        name if name.chars().any(char::is_control) => Err("expected a name without control characters".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
 fn os_user() -> String {
     let uid = rustix::process::getuid().as_raw().to_string();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -112,6 +112,11 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
     }
 }
 
+/// `Maker` is nobody else than `maker`.
+fn is_same_person(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
 /// Approves what waits under this number or for this subject, and carries it out. Gives the words for the checker.
 pub fn approve(bureau: &mut Bureau, id: &str, order: &Order) -> Step<String> {
     // What an earlier yes was to publish, if it died of something: then nothing waits, and the same command is repeated.
@@ -119,7 +124,7 @@ pub fn approve(bureau: &mut Bureau, id: &str, order: &Order) -> Step<String> {
     settling::note_sent(bureau, order)?;
     loop {
         let approval = waiting_one(bureau, id)?;
-        if approval.maker == order.actor {
+        if is_same_person(&approval.maker, &order.actor) {
             return refuse(format!("“{}”由 {} 提交，须由另一人批准（R21）", approval.subject, approval.maker));
         }
         match carry_out(bureau, &approval, order) {

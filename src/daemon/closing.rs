@@ -48,6 +48,9 @@ pub fn close(bureau: &mut Bureau, month: Month, despite: Option<&str>, order: &O
     if month >= Month::of(order.today()) {
         return refuse(format!("{month} 还没有结束：只能关闭过去的月份"));
     }
+    if despite.is_some_and(|reason| reason.trim().is_empty()) {
+        return refuse("--despite 须写明理由".to_owned());
+    }
     loop {
         let version = book::version(bureau.store.connection())?;
         let standing = standing(bureau, month, despite, order)?;

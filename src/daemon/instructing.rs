@@ -107,6 +107,9 @@ struct Gathered {
 /// Drafts one round; releases it where nobody has to be asked.
 pub fn instruct(bureau: &mut Bureau, round: &Round, order: &Order) -> Step<RoundReport> {
     let debit_on = debit_date(bureau, round, order)?;
+    if round.without_lists.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        return refuse("不等名单扣款须写明理由（R8a）".to_owned());
+    }
     if round.without_lists.is_some() && bureau.config.approvals.release == Needs::Second {
         let request = serde_json::to_string(round).expect("a round is plain text");
         let digest = Sha256::digest(request.as_bytes()).into();

@@ -17,7 +17,7 @@ use crate::pipeline::book::*;
 use crate::pipeline::emit::Finding;
 use crate::pipeline::intake::{PaymentRow, Words, payments};
 use crate::pipeline::planning::release_live;
-use crate::pipeline::post::booked;
+use crate::pipeline::post::known;
 use crate::store::{self, Txn, book, files};
 use sha2::{Digest, Sha256};
 
@@ -63,7 +63,7 @@ fn pay(txn: &mut Txn<'_>, config: &Config, row: &PaymentRow, line: u32, file: i6
                 dossier: &dossier,
                 key: key.clone(),
                 content,
-                booked: booked(row.paid_on, &closed),
+                booked: known(Some(row.paid_on), order.today(), &closed),
                 order,
             };
             payment.carry_out(payment.judge(config), &mut changes);

@@ -257,7 +257,7 @@ impl Case<'_> {
     }
 
     fn booked(&self) -> Booked {
-        booked(self.answer.booked_on.unwrap_or(self.today), &self.book.closed)
+        known(self.answer.booked_on, self.today, &self.book.closed)
     }
 
     fn exception(&self, class: Class, reason: String) -> NewException {
@@ -319,7 +319,7 @@ pub fn post_double(book: &BatchBook, file: &ReturnFile, row: &Row, first: &Row, 
     let further = row.actual.is_positive() && file.serial(row) != file.serial(first);
     if further {
         let mark = money_mark(file.serial(row), row.actual, row.booked_on);
-        let booked = booked(row.booked_on.unwrap_or(today), &book.closed);
+        let booked = known(row.booked_on, today, &book.closed);
         let posting = postings::suspense(PostingKey::FurtherReturn(number, mark.clone()), booked, row.actual);
         exception.amount = row.actual;
         exception.posting = Some(out.postings.len());
@@ -354,7 +354,7 @@ pub fn post_stranger(bank: &str, row: &StrangeRow, closed: &BTreeSet<Month>, tod
     if row.actual.is_positive() {
         let mark = money_mark(&row.serial, row.actual, row.booked_on);
         let key = PostingKey::StrangeReturn(bank.to_owned(), row.text.clone(), mark.clone());
-        let posting = postings::suspense(key, booked(row.booked_on.unwrap_or(today), closed), row.actual);
+        let posting = postings::suspense(key, known(row.booked_on, today, closed), row.actual);
         exception.amount = row.actual;
         exception.posting = Some(out.postings.len());
         let content = content(&mark, row.actual, row.booked_on);
@@ -381,6 +381,11 @@ fn content(mark: &str, actual: Money, booked_on: Option<Date>) -> String {
 /// R11: the booking date and its month, or the first open month after it.
 pub fn booked(on: Date, closed: &BTreeSet<Month>) -> Booked {
     Booked { on, month: posting_month(on, |month| closed.contains(&month)) }
+}
+
+/// As [`booked`]; money without a day, or of a day that has not come, on the day on which it became known.
+pub fn known(on: Option<Date>, today: Date, closed: &BTreeSet<Month>) -> Booked {
+    booked(on.filter(|on| *on <= today).unwrap_or(today), closed)
 }
 
 fn number(book: &BatchBook, row: &Row) -> InstructionNumber {

@@ -50,7 +50,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The engine refused.
-    #[error("the store failed: {0}")]
+    #[error("the store failed: {0}{advice}", advice = advice(.0))]
     Engine(#[from] rusqlite::Error),
     /// The file is not what this program can use.
     #[error("{path}: {problem}")]
@@ -66,6 +66,19 @@ pub enum Error {
     /// What is stored contradicts itself.
     #[error("the store contradicts itself: {0}; run `daikou audit`")]
     Broken(String),
+}
+
+/// What to do where the disk under the store fails.
+fn advice(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
+    match error.sqlite_error_code() {
+        Some(DiskFull | SystemIoFailure) => "; make room on the disk of `state`, or look whether it fails",
+        Some(CannotOpen | ReadOnly) => {
+            "; look whether the disk of `state` is mounted and may be written to by this user"
+        }
+        Some(DatabaseCorrupt | NotADatabase) => "; restore it from a backup (docs/operating.md)",
+        _ => "",
+    }
 }
 
 impl Error {
@@ -113,7 +126,9 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|_| Error::Unusable {
             path: path.to_owned(),
-            problem: "cannot be opened; `daikou init` makes an empty store".to_owned(),
+            problem: "cannot be opened: look whether its disk is mounted and this user may write there, or restore a \
+                      backup; a new bureau is made by `daikou init`"
+                .to_owned(),
         })?;
         Self::prepare(conn, path)
     }

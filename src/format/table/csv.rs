@@ -15,7 +15,12 @@ pub(super) fn read(bytes: &[u8], kinds: &[TableKind]) -> Result<Table, TableFaul
     csv.separator = csv.separator(kinds);
     let mut builder = Builder::new(kinds);
     csv.feed(&mut builder)?;
-    builder.finish()
+    let table = builder.finish()?;
+    match bytes.last() {
+        // A quarter of an account is an account too: nothing else shows that an upload was cut.
+        Some(b'\n' | b'\r') => Ok(table),
+        _ => Err(unended().at_row(csv.line)),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +222,16 @@ fn not_text(found: &str) -> TableFault {
         found,
         "文件不是 UTF-8 或 GB18030 编码的文本，也不是 .xlsx",
         "请另存为 UTF-8 编码的 CSV 或 .xlsx 后重新报送",
+    )
+}
+
+fn unended() -> TableFault {
+    TableFault::new(
+        "no-end",
+        "a line end behind the last row",
+        "the end of the file",
+        "最后一行没有换行，文件可能没有传完",
+        "请核对最后一行；如完整，请在末尾加一个换行后重新报送",
     )
 }
 

@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::daemon::bureau::{Order, Step};
 use crate::daemon::intake::{Ended, Given, Taking};
-use crate::domain::calendar::FeeYear;
 use crate::domain::exception::Class;
 use crate::domain::ids::AccountNumber;
 use crate::domain::money::Money;
@@ -150,8 +149,10 @@ pub fn follow(
         (&old.bank_text, &old.account, &old.account_name, &old.name)
             != (&row.bank_text, &row.account, &row.account_name, &row.name)
     });
-    let years: Vec<FeeYear> = if old.is_some() { files::planned_years(txn.connection())? } else { Vec::new() };
-    for fee_year in years.into_iter().filter(|fee_year| *fee_year >= order.today().year()) {
+    for fee_year in files::planned_years_of(txn.connection(), row.id.key())?
+        .into_iter()
+        .filter(|fee_year| *fee_year >= order.today().year())
+    {
         let Some((policy, terms)) = config.policies.of(fee_year) else { continue };
         let dossier = book::dossier(txn.connection(), row.id, fee_year)?;
         if let Some(plan) = &dossier.plan {

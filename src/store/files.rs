@@ -226,6 +226,13 @@ pub fn planned_years(conn: &Connection) -> Result<Vec<FeeYear>> {
     Ok(years.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Fee years in which a person has a plan.
+pub fn planned_years_of(conn: &Connection, participant: i64) -> Result<Vec<FeeYear>> {
+    let mut statement = conn.prepare_cached("SELECT fee_year FROM plan WHERE participant = ?1 ORDER BY fee_year")?;
+    let years = statement.query_map([participant], |row| row.get(0))?;
+    Ok(years.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Something decided and not yet published: number, folder below `drops/`, name, bytes.
 pub type Unsent = (i64, String, String, Vec<u8>);
 

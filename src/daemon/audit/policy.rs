@@ -163,15 +163,16 @@ fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy, by:
 /// The plan once more, by the rules, where nothing that they ask has changed since. Who was on that list on the day
 /// that is judged had that subsidy then (R14), whatever lists said before the payment was told.
 fn again(conn: &Connection, policy: &Policy, year: &YearTerms, standing: &Standing, subsidy: &Subsidy) -> Found {
-    // Of two lists of one day nobody can tell which was asked.
+    // Of two lists of one day nobody can tell which was asked. A roster row of a later year says nothing of that day, also
+    // where the list came later still.
     let moved = "SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day > ?2
                  UNION ALL SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day = ?2
                  GROUP BY participant HAVING count(DISTINCT file) > 1
-                 UNION ALL SELECT 1 FROM participant p JOIN file f ON f.id = p.file WHERE p.id = ?1 AND f.arrived > ?2";
+                 UNION ALL SELECT 1 FROM participant p JOIN file f ON f.id = p.file WHERE p.id = ?1 AND f.arrived > ?3";
     let on_that_day = standing.judged_on.map_or(standing.since, yyyymmdd).min(standing.since);
     let was_then = was_recognised(conn, standing, subsidy, on_that_day)?;
     let since = if was_then { on_that_day } else { standing.since };
-    if exists(conn, moved, (standing.participant, since))? {
+    if exists(conn, moved, (standing.participant, since, on_that_day))? {
         return Ok(None);
     }
     let person = book::person(conn, IdNumber::from_key(standing.participant), standing.fee_year)?;

@@ -133,7 +133,7 @@ pub(crate) fn take(bureau: &mut Bureau, file: &Path, sender: Sender) {
 pub(crate) fn take_answer(year: &Year) -> Duration {
     let path = year.rewind();
     let mut bureau = open(&year.dir);
-    // The watcher must not take part: it looks often only where a look less would be seen in the figure.
+    // A look costs something too: seldom enough not to take part, often enough for a figure of seconds.
     let durable = watched(&path, 1, Duration::from_millis(5), || {
         take(&mut bureau, &year.answer, Sender::Bank(BANK, "rural".to_owned()));
     });

@@ -51,7 +51,7 @@ struct Written {
     tables: Vec<(&'static str, Vec<Vec<Value>>)>,
 }
 
-/// Where the rows of a batch lie: its number, and eight digits of sequence behind it.
+/// Where the rows of a batch lie: its number, 27 bits of sequence behind it, and two of leg in an entry.
 const TABLES: [(&str, &str); 4] = [
     ("answer", "instruction >> 27 = ?1"),
     ("posting", "id >> 27 = ?1"),

@@ -275,7 +275,7 @@ impl Rounds {
         let quiet = self.last_change + self.quiet();
         let scheduled = match self.clock.today {
             Some(_) if self.is_open && quiet > now => quiet,
-            // Work that was due failed, or waits for a file that is not whole.
+            // Work that was due failed: it is tried again.
             Some(_) if self.is_open => now + sweep.min(PENDING),
             Some(_) => now + IDLE,
             None => now + until_the_next(&self.bureau, (self.clock.now)().time()),

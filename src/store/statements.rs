@@ -342,8 +342,10 @@ pub fn unexplained(conn: &Connection, bank: BankNumber, serial: &str) -> Result<
 /// Unexplained money with this reference and amount that still waits: exception, posting, and the line's day.
 pub fn waiting_for(conn: &Connection, reference: &str, amount: Money) -> Result<Vec<(i64, i64, Date)>> {
     let mut statement = conn.prepare_cached(
-        "SELECT x.id, s.posting, s.booked_on FROM exception x JOIN statement s ON s.posting = x.posting
-         WHERE x.class = 'unknown-money' AND x.resolved = 0 AND x.amount = ?2 AND s.amount = ?2 AND s.reference = ?1",
+        "SELECT x.id, s.posting, s.booked_on FROM statement s INDEXED BY statement_waiting
+         CROSS JOIN exception x ON x.posting = s.posting
+         WHERE s.reference = ?1 AND s.amount = ?2 AND s.posting IS NOT NULL
+           AND x.class = 'unknown-money' AND x.resolved = 0 AND x.amount = ?2",
     )?;
     let rows =
         statement.query_map((reference, amount.fen()), |row| Ok((row.get(0)?, row.get(1)?, date(row.get(2)?))))?;

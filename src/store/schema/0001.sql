@@ -357,6 +357,7 @@ CREATE TABLE exception (
     resolution  TEXT    NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX exception_open ON exception (participant, fee_year) WHERE resolved = 0;
+CREATE INDEX exception_holding ON exception (posting) WHERE resolved = 0;
 
 CREATE TABLE approval (                     -- maker and checker (R21)
     id      INTEGER PRIMARY KEY,
@@ -466,6 +467,7 @@ CREATE TABLE statement (                    -- lines of the collection account's
     UNIQUE (bank, serial)
 ) STRICT;
 CREATE INDEX statement_posting ON statement (posting) WHERE posting IS NOT NULL;
+CREATE INDEX statement_waiting ON statement (reference, amount) WHERE posting IS NOT NULL;
 
 CREATE TABLE fix (                          -- a name or an account that was put right on evidence (R21)
     id          INTEGER PRIMARY KEY,

@@ -108,11 +108,21 @@ pub struct Return {
 }
 
 impl Return {
-    /// The same answer again: the same bank serial or the same content.
+    /// The same answer again: the same content; without money the serial says nothing.
     pub fn repeats(&self, earlier: &Return) -> bool {
         let same_money = self.outcome == earlier.outcome && self.actual == earlier.actual;
-        let same_serial = self.serial == earlier.serial || self.actual.is_zero();
-        same_money && same_serial && (self.booked_on == earlier.booked_on || !self.serial.is_empty())
+        if self.actual.is_zero() {
+            return same_money && (self.booked_on == earlier.booked_on || !self.serial.is_empty());
+        }
+        same_money && self.serial == earlier.serial && self.booked_on == earlier.booked_on
+    }
+
+    /// The same deduction, whatever else the bank now says of it: money under a serial that brought money before.
+    fn is_deduction_of(&self, earlier: &Return) -> bool {
+        !self.serial.is_empty()
+            && self.serial == earlier.serial
+            && self.actual.is_positive()
+            && earlier.actual.is_positive()
     }
 }
 
@@ -168,6 +178,10 @@ pub enum Verdict {
 pub fn judge(asked: &Asked<'_>, answer: &Return, today: Date) -> Verdict {
     if is_repeated(asked.earlier, answer) {
         return Verdict::Unchanged;
+    }
+    // One serial is one deduction: another amount, day or code for it is a question to the bank, never further money.
+    if asked.earlier.iter().any(|earlier| answer.is_deduction_of(earlier)) {
+        return Verdict::Note(Class::DifferingAnswer);
     }
     match asked.state {
         InstructionState::Sent | InstructionState::Unknown => judge_awaited(asked, answer, today),

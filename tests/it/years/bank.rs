@@ -28,6 +28,7 @@ pub(crate) enum Fate {
     PaidThenFailed,
     PaidTwice,
     SaidTwice,
+    SaidOtherwise,
 }
 
 pub(crate) fn fate(dice: Dice, id: &str, fee_year: i32, attempt: u32) -> Fate {
@@ -57,8 +58,9 @@ pub(crate) fn fate(dice: Dice, id: &str, fee_year: i32, attempt: u32) -> Fate {
         82..90 => Fate::FailedThenPaid,
         90..100 => Fate::PaidThenFailed,
         100..108 => Fate::PaidTwice,
-        108..118 => Fate::SaidTwice,
-        118..320 => Fate::PaidLater,
+        108..114 => Fate::SaidTwice,
+        114..120 => Fate::SaidOtherwise,
+        120..320 => Fate::PaidLater,
         _ => Fate::Paid,
     }
 }
@@ -98,9 +100,8 @@ pub(crate) fn say(
     let due = request.due(row) as Fen;
     let number = request.text(row, Echo::Instruction);
     let (outcome, actual, on) = match (fate, word) {
-        (Fate::Paid | Fate::PaidThenFailed | Fate::PaidTwice | Fate::SaidTwice | Fate::OtherAccount, Word::First) => {
-            ("ok", due, Some(debit_on))
-        }
+        (Fate::Paid | Fate::PaidThenFailed | Fate::PaidTwice | Fate::OtherAccount, Word::First)
+        | (Fate::SaidTwice | Fate::SaidOtherwise, Word::First) => ("ok", due, Some(debit_on)),
         (Fate::PaidLater, Word::First) => ("ok", due, Some(later)),
         (Fate::NoFunds | Fate::FailedThenPaid, Word::First) => ("insufficient-funds", 0, None),
         (Fate::Refused(class), Word::First) => (class, 0, None),
@@ -112,7 +113,7 @@ pub(crate) fn say(
         (Fate::FailureWithMoney, Word::First) => ("insufficient-funds", due, Some(debit_on)),
         (Fate::SuccessWithoutMoney, Word::First) => ("ok", 0, None),
         (Fate::UnknownThenPaid | Fate::FailedThenPaid | Fate::SaidTwice, Word::Second) => ("ok", due, Some(debit_on)),
-        (Fate::PaidTwice, Word::Second) => ("ok", due, Some(later)),
+        (Fate::PaidTwice | Fate::SaidOtherwise, Word::Second) => ("ok", due, Some(later)),
         (Fate::UnknownThenNoFunds, Word::Second) => ("insufficient-funds", 0, None),
         (Fate::PaidThenFailed, Word::Second) => ("no-account", 0, None),
         (_, Word::Second) => return None,

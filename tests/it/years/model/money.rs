@@ -209,9 +209,9 @@ impl Model {
         let (key, place) = self.numbers[&answer.number].clone();
         let instruction = self.plans[&key].instructions[place].clone();
         let from = Source { attempt: instruction.attempt, bank: instruction.bank.clone() };
-        // The same answer again: the same serial, or the same content.
+        // The same answer again changes nothing.
         let said_before = if answer.actual > 0 {
-            instruction.answers.iter().any(|earlier| earlier.serial == answer.serial && earlier.actual == answer.actual)
+            instruction.answers.contains(answer)
         } else {
             instruction.answers.last().is_some_and(|earlier| earlier == answer)
         };
@@ -220,6 +220,11 @@ impl Model {
         }
         self.tell(&key.0, today, format!("the bank says: {answer:?}"));
         self.instruction(&key, place).answers.push(answer.clone());
+        // One serial is one deduction: what else is said of it moves no money.
+        let is_known_money = |earlier: &Answer| earlier.actual > 0 && earlier.serial == answer.serial;
+        if answer.actual > 0 && instruction.answers.iter().any(is_known_money) {
+            return self.raise_note("differing-answer", &key, Some(place));
+        }
         let booked_on = answer.booked_on.unwrap_or(today);
         match (instruction.state, answer.actual > 0) {
             (State::Sent | State::Unknown, true) => {

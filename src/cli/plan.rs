@@ -27,7 +27,7 @@ pub fn run(args: &PlanArgs, context: &Context) -> Ran {
         let (year, plans, refused) = (args.year, report.plans, report.refused);
         let command = approve_command(&year.to_string());
         println!("{year} 年度缴费计划已提交：{plans} 人有计划，{refused} 人不符合条件；待另一人批准：{command}");
-    } else if report.lapsed > 0 {
+    } else if context.order().today().year() > args.year {
         println!("{} 年度已结束：{} 个未收足的计划已失效", args.year, report.lapsed);
     } else {
         println!(

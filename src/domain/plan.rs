@@ -126,7 +126,7 @@ impl PlanState {
             (Exception, E::Unblocked) => Planned,
             (Exception, E::UnblockedLive) => Waiting,
             (Planned | Waiting | Exception, E::Removed) => Removed,
-            (Planned | Removed, E::Replanned) => Planned,
+            (Planned | Removed | Lapsed, E::Replanned) => Planned,
             (Waiting, E::Replanned) => Waiting,
             (Exception, E::Replanned) => Exception,
             (Planned | Waiting | Exception, E::YearEnded) => Lapsed,

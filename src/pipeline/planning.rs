@@ -38,7 +38,7 @@ pub fn plan(
     close_mended(dossier, terms, mended, out);
     match &dossier.plan {
         Some(plan) if plan.state.is_paid() => pay_ex_post(policy, year, dossier, plan, today, out),
-        Some(plan) if plan.state == PlanState::Lapsed => {}
+        Some(plan) if plan.state == PlanState::Lapsed && today.year() > year.fee_year => {}
         Some(plan) => replan(dossier, plan, person.participant, terms, mended, today, out),
         None => first_plan(dossier, person.participant, terms, turns_limit, today, out),
     }
@@ -98,9 +98,12 @@ fn replan(
     let mut state = plan.state;
     if changed {
         state = release_live(plan, state, out);
+    }
+    // R13 ends a plan after its year: one that lapsed within it did so under a wrong date.
+    if changed || state == PlanState::Lapsed {
         let event = if terms.is_ok() { PlanEvent::Replanned } else { PlanEvent::Removed };
         state = state.after(event).unwrap_or(state);
-        let in_flight = plan.live().is_some_and(|live| live.state > InstructionState::Released);
+        let in_flight = plan.live().is_some_and(|live| !changed || live.state > InstructionState::Released);
         if state == PlanState::Planned && in_flight {
             state = state.after(PlanEvent::Instructed).unwrap_or(state);
         }

@@ -509,11 +509,11 @@ CREATE VIEW settled_origin AS               -- what a posting undoes, back to th
 WITH RECURSIVE back (posting, origin) AS (
     SELECT posting, origin FROM undoing
     UNION SELECT b.posting, u.origin FROM back b JOIN undoing u ON u.posting = b.origin)
-SELECT b.posting, min(p.booked_on) AS booked_on,
-       (SELECT max(t.ends_on) FROM back c
-        JOIN settlement_item m ON m.kind = 0 AND m.item BETWEEN c.origin * 4 AND c.origin * 4 + 3
-        JOIN settlement t ON t.id = m.settlement AND t.state > 0 WHERE c.posting = b.posting) AS ends_on
-FROM back b JOIN posting p ON p.id = b.origin GROUP BY b.posting;
+SELECT b.posting, min(p.booked_on) AS booked_on, max(t.ends_on) AS ends_on
+FROM back b CROSS JOIN posting p ON p.id = b.origin
+LEFT JOIN settlement_item m ON m.kind = 0 AND m.item BETWEEN b.origin * 4 AND b.origin * 4 + 3
+LEFT JOIN settlement t ON t.id = m.settlement AND t.state > 0
+GROUP BY b.posting;
 
 CREATE VIEW claim AS                        -- everything that a settlement counts, with the day by which it counts (R15)
 SELECT 0 AS kind, e.id AS item, a.payer, a.district,

@@ -138,6 +138,9 @@ fn answer(
     if known.state == said && known.answered_on == Some(row.on) && known.amount == row.amount {
         return Ok(None);
     }
+    if row.on < known.booked_on {
+        return refuse(PayoutRefusal::TooEarly(known.booked_on), None);
+    }
     match known.state.after(row.event) {
         Ok(state) if known.amount == row.amount => {
             txn.answer_ex_post(known.id, state, row.on, (file, line))?;

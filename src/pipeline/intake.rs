@@ -184,7 +184,7 @@ pub fn lists(table: &Table, words: Words<'_>) -> Intake<ListRow> {
         let category = reader.required(Column::Category, &CATEGORY, Category::parse);
         let year =
             reader.required(Column::RecognizedYear, &PAST_YEAR, |text| year(text).filter(|year| *year <= this_year));
-        let as_of = reader.optional(Column::AsOf, &DATE, parse_date);
+        let as_of = reader.optional(Column::AsOf, &DAY, day);
         Some(ListRow { id: id?, name: name?, district: district?, category: category?, year: year?, as_of })
     })
 }
@@ -192,13 +192,16 @@ pub fn lists(table: &Table, words: Words<'_>) -> Intake<ListRow> {
 /// No contribution of one person and year comes near it: a larger amount is a slip of the keyboard.
 const MOST_PAID: Money = Money::from_fen(10_000_000);
 
+/// More than any batch collects and any payer owes for a year: a larger amount is a slip of the keyboard.
+const MOST_MOVED: Money = Money::from_fen(100_000_000_000);
+
 /// Payments through other channels.
 pub fn payments(table: &Table, words: Words<'_>) -> Intake<PaymentRow> {
     intake(table.rows(), words, |reader| {
         let id = reader.id();
         let fee_year = reader.required(Column::FeeYear, &YEAR, year);
         let amount = reader.required(Column::Amount, &YUAN, |text| yuan(text).filter(|yuan| *yuan <= MOST_PAID));
-        let paid_on = reader.required(Column::PaidOn, &DATE, parse_date);
+        let paid_on = reader.required(Column::PaidOn, &DAY, day);
         let channel = reader.required(Column::Channel, &WORDS, plain);
         let reference = reader.required(Column::Reference, &WORDS, plain);
         Some(PaymentRow {
@@ -217,9 +220,9 @@ pub fn statement(table: &Table, words: Words<'_>) -> Intake<StatementRow> {
     intake(table.rows(), words, |reader| {
         let bank = reader.required(Column::Bank, &BANK, |text| (words.bank)(text));
         let booked_on =
-            reader.required(Column::BookedOn, &PAST, |text| parse_date(text).filter(|day| *day <= words.arrived));
+            reader.required(Column::BookedOn, &PAST, |text| day(text).filter(|day| *day <= words.arrived));
         let reference = reader.optional(Column::Reference, &WORDS, plain);
-        let amount = reader.required(Column::Amount, &MOVED, |text| Money::parse_yuan(text).filter(|m| !m.is_zero()));
+        let amount = reader.required(Column::Amount, &MOVED, moved);
         let serial = reader.required(Column::Serial, &WORDS, plain);
         Some(StatementRow {
             bank: bank?,
@@ -229,6 +232,11 @@ pub fn statement(table: &Table, words: Words<'_>) -> Intake<StatementRow> {
             serial: serial?,
         })
     })
+}
+
+/// Yuan that came, or went with a minus sign.
+fn moved(text: &str) -> Option<Money> {
+    Money::parse_yuan(text).filter(|yuan| !yuan.is_zero() && (-MOST_MOVED..=MOST_MOVED).contains(yuan))
 }
 
 /// Acknowledgements of the feed: number and digest of a file.
@@ -447,15 +455,16 @@ const DIGEST: Rule =
     rule("feed-digest", "a SHA-256, 64 hexadecimal digits", "应为推送文件的 SHA-256（64 位十六进制）", MEND);
 const BANK: Rule = rule("bank", "the key or a name of an entrusted bank", "不是委托银行", MEND);
 const PAST: Rule =
-    rule("date", "a date such as 2018-07-05, not after today", "应为不晚于今日的日期，例如2018-07-05", MEND);
+    rule("date", "a date from 2000 until today, such as 2018-07-05", "应为2000年至今日之间的日期，例如2018-07-05", MEND);
 const MOVED: Rule = rule(
     "amount",
-    "yuan with at most two decimals, negative for money going out, not zero",
-    "应为元，最多两位小数，不为零，出款为负数",
+    "yuan with at most two decimals, negative for money going out, not zero, at most 1,000,000,000.00",
+    "应为元，最多两位小数，不为零，出款为负数，不超过十亿元",
     MEND,
 );
 const PAST_YEAR: Rule = rule("year", "a year from 2000 to this one", "应为2000年至今年之间的年份", MEND);
 const YEAR: Rule = rule("year", "a year from 2000 to 2100", "应为2000至2100之间的年份", MEND);
+const DAY: Rule = rule("date", "a date from 2000 on, such as 2018-07-05", "应为2000年以后的日期，例如2018-07-05", MEND);
 const DATE: Rule = rule("date", "a date such as 2018-07-05", "应为日期，例如2018-07-05", MEND);
 const WORDS: Rule = rule("text", "a text without control characters", "为空或含有控制字符", MEND);
 
@@ -498,6 +507,11 @@ fn plain(text: &str) -> Option<String> {
 
 fn yuan(text: &str) -> Option<Money> {
     Money::parse_yuan(text).filter(|amount| amount.is_positive())
+}
+
+/// A day on which business can have been done; 1900 and 1990 are what a spreadsheet makes of a slip.
+fn day(text: &str) -> Option<Date> {
+    parse_date(text).filter(|day| day.year() >= 2000)
 }
 
 fn year(text: &str) -> Option<i16> {

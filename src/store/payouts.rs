@@ -23,6 +23,8 @@ pub struct StoredExPost {
     pub amount: Money,
     /// When its payer paid it, or failed to.
     pub answered_on: Option<Date>,
+    /// When the person's own money came.
+    pub booked_on: Date,
 }
 
 /// The ex-post subsidy of a person and fee year that was not withdrawn: payer, district, category and amount.
@@ -44,7 +46,7 @@ pub fn of_person(
     fee_year: FeeYear,
 ) -> Result<Option<StoredExPost>> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, state, amount, answered_on FROM ex_post
+        "SELECT id, state, amount, answered_on, booked_on FROM ex_post
          WHERE participant = ?1 AND fee_year = ?2 AND payer = ?3 AND district = ?4 ORDER BY id DESC LIMIT 1",
     )?;
     let found = statement.query_row((id.key(), fee_year, payer as i64, district.as_str()), |row| {
@@ -53,6 +55,7 @@ pub fn of_person(
             state: words::ex_post_state(row.get(1)?),
             amount: Money::from_fen(row.get(2)?),
             answered_on: row.get::<_, Option<i64>>(3)?.map(date),
+            booked_on: date(row.get(4)?),
         })
     });
     Ok(found.optional()?)

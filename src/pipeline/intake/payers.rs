@@ -1,7 +1,7 @@
 //! Tables of and about payers: their money (代缴划款), and what they paid to people (事后补助已发放).
 
-use super::{Intake, MEND, RowDefect, Rule, Words, YEAR, YUAN, intake, rule, year, yuan};
-use crate::domain::calendar::{Date, FeeYear, parse_date};
+use super::{Intake, MEND, MOST_MOVED, PAST, RowDefect, Rule, Words, YEAR, YUAN, day, intake, rule, year, yuan};
+use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
 use crate::domain::participant::{DistrictCode, Payer};
@@ -40,9 +40,6 @@ pub struct PayoutRow {
     pub event: ExPostEvent,
 }
 
-/// More than any payer ever owes for a year and district: a larger amount is a slip of the keyboard.
-const MOST_TRANSFERRED: Money = Money::from_fen(100_000_000_000);
-
 /// Transfers of payers.
 pub fn transfers(table: &Table, words: Words<'_>) -> Intake<TransferRow> {
     let arrived = words.arrived;
@@ -50,8 +47,8 @@ pub fn transfers(table: &Table, words: Words<'_>) -> Intake<TransferRow> {
         let payer = reader.required(Column::Payer, &PAYER, payer);
         let district = reader.required(Column::District, &super::DISTRICT, |text| (words.district)(text));
         let settlement_year = reader.required(Column::SettlementYear, &YEAR, year);
-        let amount = reader.required(Column::Amount, &YUAN, |text| yuan(text).filter(|yuan| *yuan <= MOST_TRANSFERRED));
-        let received_on = reader.required(Column::ReceivedOn, &DAY, |text| day(text, arrived));
+        let amount = reader.required(Column::Amount, &YUAN, |text| yuan(text).filter(|yuan| *yuan <= MOST_MOVED));
+        let received_on = reader.required(Column::ReceivedOn, &PAST, |text| day(text).filter(|day| *day <= arrived));
         let reference = reader.required(Column::Reference, &super::WORDS, super::plain);
         Some(TransferRow {
             payer: payer?,
@@ -71,7 +68,7 @@ pub fn payouts(table: &Table, words: Words<'_>) -> Intake<PayoutRow> {
         let id = reader.id();
         let fee_year = reader.required(Column::FeeYear, &YEAR, year);
         let amount = reader.required(Column::Amount, &YUAN, yuan);
-        let on = reader.required(Column::PaidOn, &PAYOUT_DAY, |text| day(text, arrived));
+        let on = reader.required(Column::PaidOn, &PAYOUT_DAY, |text| day(text).filter(|day| *day <= arrived));
         let event = reader.optional(Column::Outcome, &OUTCOME, outcome);
         Some(PayoutRow {
             id: id?,
@@ -100,17 +97,12 @@ fn payer(text: &str) -> Option<Payer> {
     Payer::parse(text).or_else(known)
 }
 
-fn day(text: &str, arrived: Date) -> Option<Date> {
-    parse_date(text).filter(|day| *day <= arrived)
-}
-
 const PAYER: Rule = rule(
     "payer",
     "civil-affairs 民政, poverty-alleviation 扶贫 or disability-federation 残联",
     "不是三个代缴部门之一",
     MEND,
 );
-const DAY: Rule = rule("date", "a date such as 2018-10-08, not after arrival", "应为日期，且不晚于报送之日", MEND);
 const PAYOUT_DAY: Rule = rule(
     "date",
     "a date such as 2018-10-08, not after arrival",
@@ -128,6 +120,8 @@ pub enum PayoutRefusal {
     Amount,
     /// It stands on no list yet.
     NotListed,
+    /// Paid out before the person had paid.
+    TooEarly(Date),
     /// It was answered before, with another day or another result.
     Answered,
     /// The own money went back: nothing is due any more.
@@ -161,6 +155,13 @@ impl PayoutRefusal {
                 "a person who stands on a list",
                 "此人的事后补助尚未列入名单".to_owned(),
                 "请等名单到达后再报送",
+            ),
+            PayoutRefusal::TooEarly(paid) => (
+                Column::PaidOn,
+                "expost-too-early",
+                "a day on or after the person's own payment",
+                format!("发放日期 {} 早于本人缴费日期 {paid}", found.on),
+                "请填写实际发放日期后重新报送",
             ),
             PayoutRefusal::Answered => (
                 Column::PaidOn,

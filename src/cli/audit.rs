@@ -24,7 +24,7 @@ pub struct AuditArgs {
 
 /// Runs `audit`.
 pub fn run(args: &AuditArgs, context: &Context) -> Ran {
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     if args.anchor {
         return print_anchor(&bureau, context);
     }

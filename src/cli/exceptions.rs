@@ -36,7 +36,7 @@ fn class(word: &str) -> Result<Class, String> {
 
 /// Runs `exceptions`.
 pub fn run(args: &ExceptionsArgs, context: &Context) -> Ran {
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     if context.json {
         let table = Table { what: What::Exceptions, year: None, format: Format::Json, mask: false, given: None };
         table.print(&bureau, |row| args.wants(row[1], row[2] == "open"))?;

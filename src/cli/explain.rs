@@ -70,7 +70,7 @@ impl Subject {
 /// Runs `explain`.
 pub fn run(args: &ExplainArgs, context: &Context) -> Ran {
     let text = args.id.join(" ");
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     let subject = named(Subject::parse(&text), &bureau)?;
     let Some(mut tables) = tables(&subject, &bureau)? else {
         return Err(StepError::Refused(format!("查不到“{text}”")).into());

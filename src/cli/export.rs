@@ -61,7 +61,7 @@ pub fn run(args: &ExportArgs, context: &Context) -> Ran {
     if args.year.is_some() && !args.what.has_years() {
         eprintln!("daikou: 该表不分年度，--year 不起作用");
     }
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     let given = worked_out(args, &bureau, context)?;
     let table = Table { what: args.what, year: args.year, format, mask: args.mask, given };
     match &args.out {

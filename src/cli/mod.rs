@@ -266,6 +266,12 @@ impl Context {
         Ok(Bureau::open(config)?)
     }
 
+    /// The bureau, for a command that only reads.
+    pub fn open_to_read(&self) -> Result<Bureau, CliError> {
+        let config = config::load(&self.config).map_err(CliError::Configuration)?;
+        Ok(Bureau::open_to_read(config)?)
+    }
+
     /// Who orders, and when. With a given business date the time is 00:00, so no cutoff of that day has passed.
     pub fn order(&self) -> Order {
         Order { at: self.now(), actor: self.actor.clone() }

@@ -34,7 +34,7 @@ enum What {
 /// Runs `policy`.
 pub fn run(args: &PolicyArgs, context: &Context) -> Ran {
     let What::Simulate { file, year, details, paper } = &args.what;
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     let today = context.now().date();
     let (policies, years) = with_policy(&bureau.config, file).map_err(CliError::Configuration)?;
     let planned = bureau.config.policies.planned_on(today).or(policies.planned_on(today));

@@ -42,7 +42,7 @@ pub fn run(args: &ReconcileArgs, context: &Context) -> Ran {
         },
         None => None,
     };
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     if let Some(key) = args.bank.as_ref().filter(|key| !bureau.config.banks.iter().any(|bank| bank.key == **key)) {
         return Err(CliError::Usage(format!("no bank has the key {key}")));
     }

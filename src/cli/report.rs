@@ -43,7 +43,7 @@ pub fn run(args: &ReportArgs, context: &Context) -> Ran {
     let year = args.year.unwrap_or_default();
     let month = args.month.as_deref().map(parse_month).transpose()?;
     let person = args.person.as_deref().map(parse_person).transpose()?;
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     let today = context.now().date();
     let mut papers = match (args.what, month, person) {
         (What::Plans, ..) => vec![plans(&bureau, year, today)?],

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 
 /// Runs `status`.
 pub fn run(context: &Context) -> Ran {
-    let bureau = context.open()?;
+    let bureau = context.open_to_read()?;
     let today = context.now().date();
     let fee_year = fee_year(&bureau, today)?;
     let waiting = waiting(&bureau)?;

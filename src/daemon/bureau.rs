@@ -179,6 +179,13 @@ impl Bureau {
         Ok(Bureau { config: Arc::new(config), layouts, store, pulse: Pulse::default() })
     }
 
+    /// Opens the bureau for commands that only read: a full disk does not stop them.
+    pub fn open_to_read(config: Config) -> Step<Bureau> {
+        let layouts = Arc::new(load_layouts(&config)?);
+        let store = Store::open_to_read(&store_path(&config.state))?;
+        Ok(Bureau { config: Arc::new(config), layouts, store, pulse: Pulse::default() })
+    }
+
     /// The same bureau for another thread, with a connection of its own to the store.
     pub fn beside(&self) -> Step<Bureau> {
         let store = Store::open(&store_path(&self.config.state))?;

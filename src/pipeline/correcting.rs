@@ -218,6 +218,8 @@ fn follow(
         (Err(_), _) => state.after(PlanEvent::Removed),
         (Ok(_), true) if right.is_ex_post => state.after(PlanEvent::PaidWhole),
         (Ok(_), true) => state.after(PlanEvent::Received),
+        // R13: no year is asked for after its end.
+        (Ok(_), false) if today.year() > dossier.fee_year => state.after(PlanEvent::YearEnded),
         (Ok(_), false) if held.is_positive() => state.after(PlanEvent::Blocked),
         (Ok(_), false) => Ok(state),
     }

@@ -219,8 +219,7 @@ pub fn payments(table: &Table, words: Words<'_>) -> Intake<PaymentRow> {
 pub fn statement(table: &Table, words: Words<'_>) -> Intake<StatementRow> {
     intake(table.rows(), words, |reader| {
         let bank = reader.required(Column::Bank, &BANK, |text| (words.bank)(text));
-        let booked_on =
-            reader.required(Column::BookedOn, &PAST, |text| day(text).filter(|day| *day <= words.arrived));
+        let booked_on = reader.required(Column::BookedOn, &PAST, |text| day(text).filter(|day| *day <= words.arrived));
         let reference = reader.optional(Column::Reference, &WORDS, plain);
         let amount = reader.required(Column::Amount, &MOVED, moved);
         let serial = reader.required(Column::Serial, &WORDS, plain);
@@ -454,8 +453,12 @@ const FEED_NUMBER: Rule = rule("feed-number", "the number of a file of postings"
 const DIGEST: Rule =
     rule("feed-digest", "a SHA-256, 64 hexadecimal digits", "应为推送文件的 SHA-256（64 位十六进制）", MEND);
 const BANK: Rule = rule("bank", "the key or a name of an entrusted bank", "不是委托银行", MEND);
-const PAST: Rule =
-    rule("date", "a date from 2000 until today, such as 2018-07-05", "应为2000年至今日之间的日期，例如2018-07-05", MEND);
+const PAST: Rule = rule(
+    "date",
+    "a date from 2000 until today, such as 2018-07-05",
+    "应为2000年至今日之间的日期，例如2018-07-05",
+    MEND,
+);
 const MOVED: Rule = rule(
     "amount",
     "yuan with at most two decimals, negative for money going out, not zero, at most 1,000,000,000.00",

@@ -1,6 +1,6 @@
 //! A clerk's decision on an exception: what follows, or why not (design sections 6 and 7, R14, R18, R21).
 
-use crate::domain::calendar::{Date, Month};
+use crate::domain::calendar::{Date, FeeYear, Month};
 use crate::domain::exception::Class;
 use crate::domain::instruction::{BatchEvent, InstructionEvent, InstructionState};
 use crate::domain::ledger::{Account, Event, Posting, PostingKey};
@@ -339,8 +339,8 @@ pub fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &
         let closed = dossier.open.iter().filter(answered).map(|open| (open.id, closing_words(resolution)));
         out.closed.extend(closed);
     }
-    if dossier.plan.as_ref().is_some_and(|plan| plan.state.is_paid()) {
-        move_plan(dossier, PlanEvent::Reversed, 0, out)?;
+    if let Some(plan) = dossier.plan.as_ref().filter(|plan| plan.state.is_paid()) {
+        push_plan(dossier, unpaid(plan, dossier.fee_year, today)?, 0, out);
         withdraw_ex_post(dossier, out);
     }
     Ok(())
@@ -570,6 +570,17 @@ fn move_instruction(
     let state = instruction.state.after(event).map_err(|illegal| illegal.message_zh())?;
     out.instructions.push((instruction.number, state, outcome));
     Ok(())
+}
+
+/// What a plan is once its money went back: open again where it still stands and its year is not over (R13).
+fn unpaid(plan: &PlanBook, fee_year: FeeYear, today: Date) -> Result<PlanState, No> {
+    let open = plan.state.after(PlanEvent::Reversed);
+    let state = open.and_then(|state| match plan.latest().terms {
+        Err(_) => state.after(PlanEvent::Removed),
+        Ok(_) if today.year() > fee_year => state.after(PlanEvent::YearEnded),
+        Ok(_) => Ok(state),
+    });
+    state.map_err(|illegal| illegal.message_zh())
 }
 
 fn move_plan(dossier: &Dossier, event: PlanEvent, failed: u32, out: &mut Changeset) -> Result<(), No> {

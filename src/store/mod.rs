@@ -105,6 +105,24 @@ impl Error {
 /// Result of the store.
 pub type Result<T> = std::result::Result<T, Error>;
 
+fn is_on_a_read_only_disk(path: &Path) -> bool {
+    let opened = std::fs::OpenOptions::new().append(true).open(path);
+    opened.is_err_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Whether the engine's log holds nothing that is not in the store itself.
+fn is_folded(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).map_or(true, |log| log.len() == 0)
+}
+
+/// The engine's name for a file that nobody changes.
+fn still(path: &Path) -> String {
+    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{escaped}?immutable=1")
+}
+
 const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("schema/0001.sql"))];
 
 /// The open store.
@@ -133,6 +151,38 @@ impl Store {
         Self::prepare(conn, path)
     }
 
+    /// Opens a store that is only read: on a disk that takes no new byte as well.
+    ///
+    /// The engine wants a file beside the store for the index of its log. While the daemon runs it is there; else the
+    /// index is kept in memory, and the store is this reader's alone. On a read-only disk nobody writes, so the file
+    /// holds still.
+    pub fn open_to_read(path: &Path) -> Result<Store> {
+        let error = match Store::open(path) {
+            Err(error @ Error::Engine(_)) => error,
+            opened => return opened,
+        };
+        if is_on_a_read_only_disk(path) {
+            return Self::open_still(path);
+        }
+        Self::open_alone(path).map_err(|_| error)
+    }
+
+    fn open_alone(path: &Path) -> Result<Store> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        Self::prepare(conn, path)
+    }
+
+    fn open_still(path: &Path) -> Result<Store> {
+        if !is_folded(path) {
+            let problem = "its log is not folded back, and its disk is read-only: mount it for writing".to_owned();
+            return Err(Error::Unusable { path: path.to_owned(), problem });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        Self::adjust(Connection::open_with_flags(still(path), flags)?, path)
+    }
+
     fn prepare(conn: Connection, path: &Path) -> Result<Store> {
         conn.busy_timeout(Duration::from_secs(30))?;
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -140,6 +190,10 @@ impl Store {
             let problem = format!("journal mode is {mode}, WAL is needed: use a local file system");
             return Err(Error::Unusable { path: path.to_owned(), problem });
         }
+        Self::adjust(conn, path)
+    }
+
+    fn adjust(conn: Connection, path: &Path) -> Result<Store> {
         for (pragma, value) in [("synchronous", "FULL"), ("foreign_keys", "ON"), ("trusted_schema", "OFF")] {
             conn.pragma_update(None, pragma, value)?;
         }

@@ -203,3 +203,46 @@ fn the_daemon_pauses_on_a_full_disk_and_goes_on_by_itself() {
     assert!(daemon.stop().0.success());
     assert_eq!(bureau.daikou(&["audit"]).0, Some(0));
 }
+
+/// A log that a dead process left is read as well, and what cannot be read is never shown as something older.
+#[test]
+fn reading_works_on_a_full_and_on_a_read_only_disk_that_nobody_else_reads() {
+    let Some(disk) = Disk::new(24) else { return };
+    let bureau = Bureau::new(disk.path(), 30);
+    bureau.set("least_free_mb = 64", "least_free_mb = 0");
+    let beside = tempfile::tempdir().unwrap();
+    let state = |name: &str| bureau.home().join("state").join(name);
+    let held = Connection::open(state("daikou.db")).unwrap();
+    held.query_row("SELECT count(*) FROM audit", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(run(&bureau, beside.path(), &steps(&bureau)[0]).0, Some(0));
+    let expected = bureau.daikou(&["export", "participants"]);
+    assert_eq!(expected.1.lines().count(), 31);
+    let left = ["daikou.db", "daikou.db-wal"].map(|name| (name, fs::read(state(name)).unwrap()));
+    drop(held);
+    let leave_the_log = || left.iter().for_each(|(name, bytes)| fs::write(state(name), bytes).unwrap());
+
+    leave_the_log();
+    disk.leave(0);
+    assert_eq!(bureau.daikou(&["export", "participants"]), expected, "full, with a log");
+    assert_eq!(bureau.daikou(&["export", "participants"]), expected, "full, read once more");
+    ["status", "exceptions", "audit"]
+        .map(|command| assert_eq!(bureau.daikou(&[command]).0, Some(0), "full: {command}"));
+    disk.empty();
+
+    let remount = |how: &str| {
+        let mounted = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(disk.path()).status();
+        assert!(mounted.unwrap().success());
+    };
+    assert_eq!(bureau.daikou(&["export", "participants"]), expected, "with room");
+    remount("ro");
+    assert_eq!(bureau.daikou(&["export", "participants"]), expected, "read-only");
+    ["status", "exceptions", "audit"]
+        .map(|command| assert_eq!(bureau.daikou(&[command]).0, Some(0), "read-only: {command}"));
+    assert_eq!(bureau.daikou(&["plan", "--year", "2018"]).0, Some(2), "writing says that it cannot");
+    remount("rw");
+    leave_the_log();
+    remount("ro");
+    let (code, said) = run(&bureau, beside.path(), &Step::Command(&["export", "participants"]));
+    assert_eq!(code, Some(2), "what only the log has would be missing: {said}");
+    assert!(said.contains("mount it for writing"), "{said}");
+}

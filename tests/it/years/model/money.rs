@@ -382,7 +382,7 @@ impl Model {
                 self.entry(&key, "reversal", ("suspense", "collection"), matter.amount, booked_on, &from);
                 self.given_back(&key, place);
             }
-            ("reverse", false) => self.reverse(&key, place, decision.booked_on.unwrap_or(today)),
+            ("reverse", false) => self.reverse(&key, place, decision.booked_on.unwrap_or(today), today),
             (verdict @ ("settled" | "failed"), false) => {
                 let awaited = matter.instruction.filter(|place| {
                     [State::Sent, State::Unknown].contains(&self.plans[&key].instructions[*place].state)
@@ -526,10 +526,11 @@ impl Model {
         }
     }
 
-    fn reverse(&mut self, key: &Key, place: usize, booked_on: Day) {
+    fn reverse(&mut self, key: &Key, place: usize, booked_on: Day, today: Day) {
         let instruction = self.matters[place].instruction.expect("an instruction");
         self.matters[place].open = false;
         self.take_money_back(key, instruction, booked_on);
+        self.end_with_its_year(key, today);
         let asked = &self.plans[key].instructions[instruction];
         self.went_back.insert(asked.number.clone(), asked.amount);
     }
@@ -555,6 +556,12 @@ impl Model {
         }
         received.claim.into_iter().for_each(|claim| self.take_back(claim));
         self.withdraw_ex_post(key);
+    }
+
+    /// R13: what is not received after its year's end will not be asked for again.
+    pub(super) fn end_with_its_year(&mut self, key: &Key, today: Day) {
+        let plan = self.plans.get_mut(key).unwrap();
+        plan.lapsed |= today.0 > key.1 && plan.received.is_none() && plan.latest().terms.is_ok();
     }
 
     /// A clerk knows what the bank's answer did not say: judged like an answer.

@@ -34,7 +34,10 @@ impl Model {
                 self.entry(&key, "reversal", ("suspense", "collection"), -line.amount, line.booked_on, &from);
                 self.given_back(&key, matter);
             }
-            None => self.take_money_back(&key, place, line.booked_on),
+            None => {
+                self.take_money_back(&key, place, line.booked_on);
+                self.end_with_its_year(&key, today);
+            }
         }
         self.resolve_again(&key, today);
     }
@@ -167,6 +170,7 @@ impl Model {
         let (version, own) = (plan.versions.len() - 1, if own_leaves { 0 } else { received.own });
         let deemed = deemed.map_or(0, |subsidy| subsidy.amount);
         plan.received = is_paid.then_some(Received { own, deemed, version, claim, corrected: true, ..received });
+        self.end_with_its_year(key, today);
         self.resolve_again(key, today);
     }
 

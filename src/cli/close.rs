@@ -19,7 +19,7 @@ pub struct CloseArgs {
 /// Runs `close`.
 pub fn run(args: &CloseArgs, context: &Context) -> Ran {
     let Some(month) = Month::parse(&args.month) else {
-        return Err(CliError::Usage(format!("{} is no month: expected YYYY-MM", args.month)));
+        return Err(CliError::no_month(&args.month));
     };
     let mut bureau = context.open()?;
     let words = close(&mut bureau, month, args.despite.as_deref(), &context.order())?;

@@ -87,7 +87,7 @@ pub fn run(args: &CorrectArgs, context: &Context) -> Ran {
     let words = match &args.what {
         What::Posting(args) => {
             if args.fault != REVERSE && Fault::parse(&args.fault).is_none() {
-                let words = format!("{} is no class: expected not-entitled, left-before, terms or reverse", args.fault);
+                let words = format!("--as-class {}：应为 not-entitled、left-before、terms 或 reverse", args.fault);
                 return Err(CliError::Usage(words));
             }
             let asked = Posting {

@@ -34,7 +34,7 @@ pub struct IngestArgs {
 pub fn run(args: &IngestArgs, context: &Context) -> Ran {
     let kind = match &args.kind {
         Some(word) => {
-            Some(TableKind::parse(word).ok_or_else(|| CliError::Usage(format!("{word} is no kind of table")))?)
+            Some(TableKind::parse(word).ok_or_else(|| CliError::Usage(format!("--kind {word}：没有这种表")))?)
         }
         None => None,
     };
@@ -85,9 +85,9 @@ fn ingest_one(
 /// Where a file lies says who sent it; elsewhere `--from` must.
 fn sender(bureau: &Bureau, from: Option<&str>, file: &Path) -> Result<Sender, CliError> {
     if let Some(text) = from {
-        let expected = "PAYER/DISTRICT, a bank's key, or bureau";
+        let expected = "“部门/区县”（如 civil-affairs/500199）、银行代号，或 bureau";
         return Sender::parse(&bureau.config, text)
-            .ok_or_else(|| CliError::Usage(format!("--from {text} is not known: expected {expected}")));
+            .ok_or_else(|| CliError::Usage(format!("--from {text}：没有这个报送单位，应为{expected}")));
     }
     let path = file.canonicalize().map_err(|error| CliError::Io(file.display().to_string(), error))?;
     let drops = bureau.config.drops.canonicalize().unwrap_or_default();

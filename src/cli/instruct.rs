@@ -34,7 +34,7 @@ pub struct InstructArgs {
 pub fn run(args: &InstructArgs, context: &Context) -> Ran {
     let mut bureau = context.open()?;
     if let Some(key) = args.bank.as_ref().filter(|key| !bureau.config.banks.iter().any(|bank| bank.key == **key)) {
-        return Err(CliError::Usage(format!("no bank has the key {key}")));
+        return Err(CliError::no_bank(key));
     }
     let round = Round {
         fee_year: args.year,

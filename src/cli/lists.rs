@@ -84,7 +84,7 @@ impl Whose {
 
 /// A district by code or name.
 pub fn district(bureau: &Bureau, text: &str) -> Result<DistrictCode, CliError> {
-    let unknown = || CliError::Usage(format!("{text} is no district: expected a code or a name"));
+    let unknown = || CliError::Usage(format!("{text} 不是本单位配置中的区县：应为区划代码或名称"));
     bureau.config.districts.code(text).ok_or_else(unknown)
 }
 

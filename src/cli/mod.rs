@@ -179,6 +179,14 @@ pub enum CliError {
 }
 
 impl CliError {
+    fn no_month(text: &str) -> CliError {
+        CliError::Usage(format!("{text} 不是月份：应为 YYYY-MM，例如 2018-07"))
+    }
+
+    fn no_bank(key: &str) -> CliError {
+        CliError::Usage(format!("没有代号为 {key} 的银行：见配置中各 [[bank]] 的 key"))
+    }
+
     fn exit(&self) -> Exit {
         match self {
             CliError::Configuration(_) | CliError::Step(StepError::Layout(_)) => Exit::Configuration,

@@ -38,13 +38,13 @@ pub fn run(args: &ReconcileArgs, context: &Context) -> Ran {
     let month = match &args.month {
         Some(text) => match Month::parse(text) {
             Some(month) => Some(month),
-            None => return Err(CliError::Usage(format!("{text} is no month: expected YYYY-MM"))),
+            None => return Err(CliError::no_month(text)),
         },
         None => None,
     };
     let bureau = context.open_to_read()?;
     if let Some(key) = args.bank.as_ref().filter(|key| !bureau.config.banks.iter().any(|bank| bank.key == **key)) {
-        return Err(CliError::Usage(format!("no bank has the key {key}")));
+        return Err(CliError::no_bank(key));
     }
     if let (true, Some(bank), Some(day)) = (args.sheet, &args.bank, args.day) {
         let sheet = sheet(&bureau, bank, day, context.now())?;

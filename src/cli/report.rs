@@ -63,12 +63,11 @@ pub fn run(args: &ReportArgs, context: &Context) -> Ran {
 }
 
 fn parse_month(text: &str) -> Result<Month, CliError> {
-    Month::parse(text).ok_or_else(|| CliError::Usage(format!("{text} is no month: expected YYYY-MM")))
+    Month::parse(text).ok_or_else(|| CliError::no_month(text))
 }
 
 /// The number itself stays out of the message.
 fn parse_person(text: &str) -> Result<IdNumber, CliError> {
-    let parsed =
-        IdNumber::parse(text).map_err(|_| CliError::Usage("--person: expected an identity number".to_owned()))?;
+    let parsed = IdNumber::parse(text).map_err(|_| CliError::Usage("--person：应为身份证号".to_owned()))?;
     Ok(parsed.id)
 }

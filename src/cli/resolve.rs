@@ -30,13 +30,14 @@ pub struct ResolveArgs {
 /// Runs `resolve`.
 pub fn run(args: &ResolveArgs, context: &Context) -> Ran {
     let Some(decision) = Decision::parse(&args.as_class) else {
-        let words = format!("{} is no class: expected settled, failed, refund or reverse", args.as_class);
+        let words =
+            format!("--as-class {}：应为 settled 核实认可、failed 认定失败、refund 退款或 reverse 冲正", args.as_class);
         return Err(CliError::Usage(words));
     };
     let amount = match &args.amount {
         Some(text) => match Money::parse_yuan(text) {
             Some(amount) => Some(amount),
-            None => return Err(CliError::Usage(format!("{text} is no amount: expected yuan such as 30.00"))),
+            None => return Err(CliError::Usage(format!("--amount {text}：应为元，例如 30.00"))),
         },
         None => None,
     };

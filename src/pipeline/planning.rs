@@ -108,7 +108,10 @@ fn replan(
             state = state.after(PlanEvent::Instructed).unwrap_or(state);
         }
     }
-    if let Ok(terms) = terms {
+    if changed && today.year() > dossier.fee_year {
+        // R13: what comes to stand again after its year is not asked for any more.
+        state = state.after(PlanEvent::YearEnded).unwrap_or(state);
+    } else if let Ok(terms) = terms {
         state = block_or_clear(dossier, plan, participant, &terms, mended, state, out);
     }
     // R17: districts stay as at posting, so a move before it is a version of its own. The bytes at the bank are the same:

@@ -139,6 +139,7 @@ impl Model {
         plan.versions.push(Version { from: today, terms: now.clone(), home });
         self.tell(&key.0, today, format!("fee year {}: now {now:?}", key.1));
         if !same {
+            self.end_with_its_year(key, today);
             self.withdraw_unsent(key);
         }
     }

@@ -114,7 +114,11 @@ fn is_on_a_read_only_disk(path: &Path) -> bool {
 fn is_folded(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    std::fs::metadata(log).map_or(true, |log| log.len() == 0)
+    match std::fs::metadata(log) {
+        Ok(log) => log.len() == 0,
+        // A log that cannot be looked at may hold what is newest.
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }
 
 /// The engine's name for a file that nobody changes.

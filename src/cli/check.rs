@@ -95,16 +95,25 @@ fn against_the_store(config: &Config) -> crate::store::Result<Vec<String>> {
     contradictions(config, store.connection())
 }
 
-/// Banks' own servers that cannot be reached, or do not let us in; all are asked at once.
+/// Banks' own servers that cannot be reached, or do not let us in; all are asked at once. What we lack ourselves is said
+/// before anybody is asked.
 fn unreachable(config: &Config) -> Vec<String> {
     let servers = config.banks.iter().filter_map(|bank| Some((bank.key.clone(), bank.sftp.clone()?)));
-    let asked: Vec<_> = servers
+    let (able, lacking): (Vec<_>, Vec<_>) = servers
         .map(|(key, profile)| {
+            let fault = profile.login.secrets().find_map(|secret| secret.read().err());
+            (key, profile, fault)
+        })
+        .partition(|(_, _, fault)| fault.is_none());
+    let lacks = lacking.into_iter().filter_map(|(key, _, fault)| Some(format!("bank {key}: {}", fault?)));
+    let asked: Vec<_> = able
+        .into_iter()
+        .map(|(key, profile, _)| {
             (key, std::thread::spawn(move || SftpRemote::connect(&profile, &Watchdog::default()).err()))
         })
         .collect();
     let failed = asked.into_iter().filter_map(|(key, asked)| Some((key, asked.join().ok()??)));
-    failed.map(|(key, fault)| format!("bank {key}: {fault}; `daikou doctor {key}` says more")).collect()
+    lacks.chain(failed.map(|(key, fault)| format!("bank {key}: {fault}; `daikou doctor {key}` says more"))).collect()
 }
 
 /// Checks a configuration file and the folders around it. The configuration comes back too, for the checks of
@@ -141,7 +150,7 @@ fn outside(config: &Config) -> Vec<String> {
     }
     match usable(&config.state) {
         Some(finding) => findings.push(finding),
-        None => findings.extend(private(&config.state).into_iter().chain(room(&config.state))),
+        None => findings.extend(private(&config.state).into_iter().chain(room(config))),
     }
     findings
 }
@@ -171,15 +180,14 @@ fn private(state: &Path) -> Option<String> {
     })
 }
 
-/// A full disk stops the bank's answers: say so while there is room to act.
-fn room(state: &Path) -> Option<String> {
-    let disk = statvfs(state).ok()?;
+/// A full disk stops the bank's answers: said while there is room to act, well above where intake pauses.
+fn room(config: &Config) -> Option<String> {
+    let disk = statvfs(&config.state).ok()?;
     let free_mib = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
-    (free_mib < LEAST_FREE_MIB)
-        .then(|| format!("{}: expected {LEAST_FREE_MIB} MiB free, found {free_mib}; free some room", state.display()))
+    let wanted = config.least_free_mb.saturating_mul(8);
+    let words = || format!("{}: expected {wanted} MiB free, found {free_mib}; free some room", config.state.display());
+    (free_mib < wanted).then(words)
 }
-
-const LEAST_FREE_MIB: u64 = 512;
 
 #[cfg(test)]
 mod tests {

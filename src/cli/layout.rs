@@ -142,6 +142,7 @@ pub fn run(args: &LayoutArgs, context: &Context) -> Exit {
     match done {
         Ok(true) => Exit::Done,
         Ok(false) => Exit::Findings,
+        Err(LayoutCommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         Err(error) => {
             eprintln!("daikou: {error}");
             error.exit()

@@ -93,6 +93,9 @@ pub fn run(args: &ListsArgs, context: &Context) -> Ran {
     let mut bureau = context.open()?;
     let today = context.now().date();
     match &args.what {
+        What::Changes { from, to, .. } if from > to => {
+            return Err(CliError::Usage(format!("--from {from} 晚于 --to {to}：起始日期应不晚于截止日期")));
+        }
         What::Changes { from, to, whose, paper } => {
             let keeps = whose.filter(&bureau)?;
             let mut rows = changes(bureau.store.connection(), *from, *to)?;

@@ -54,7 +54,7 @@ pub fn resolve(bureau: &mut Bureau, id: i64, resolution: &Resolution, order: &Or
         })?;
         if applied == Applied::New {
             settling::follow(bureau, order)?;
-            return Ok(resolved(id, resolution.decision));
+            return Ok(resolved(id, resolution.decision, &changes));
         }
     }
 }
@@ -72,8 +72,14 @@ pub fn subject(exception: i64) -> String {
     format!("exception {exception}")
 }
 
-fn resolved(exception: i64, decision: Decision) -> String {
-    format!("例外 {exception} 已处理：{} {}", decision.chinese(), decision.word())
+fn resolved(exception: i64, decision: Decision, changes: &Changeset) -> String {
+    let rest: Money = changes.opened.iter().map(|opened| opened.amount).sum();
+    let rest = if rest.is_zero() {
+        String::new()
+    } else {
+        format!("；余下 {rest} 元另立例外，见 daikou exceptions")
+    };
+    format!("例外 {exception} 已处理：{} {}{rest}", decision.chinese(), decision.word())
 }
 
 /// What a yes to a decision would do.
@@ -128,7 +134,7 @@ pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<
         write(txn, config, &exception, &changes, &resolution, order.today())
     })?;
     match applied {
-        Applied::New => Ok(resolved(asked.exception, resolution.decision)),
+        Applied::New => Ok(resolved(asked.exception, resolution.decision, &changes)),
         Applied::Stale => Err(store::Error::Stale.into()),
     }
 }

@@ -53,7 +53,7 @@ pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Or
 fn read(taking: &mut Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -> Step<Result<Sound, Ended>> {
     let quarantined = |findings| Ok(Err(Ended::Quarantined(findings)));
     let Some((FileKind::Return, parts)) = layout.recognise(&given.name) else {
-        return quarantined(vec![wrong_name(&given.name)]);
+        return quarantined(vec![wrong_name(layout, &given.name)]);
     };
     let request = layout.sibling(&given.name, FileKind::Request, None).unwrap_or_default();
     let stored = files::batch_of_file(taking.bureau.store.connection(), bank.0, &request)?;
@@ -62,7 +62,7 @@ fn read(taking: &mut Taking<'_>, layout: &Layout, bank: BankNumber, given: &Give
     // Without a batch no row is ours, but whether the file is whole can still be seen.
     let number = stored.as_ref().map_or(BatchNumber::from_value(0), |(_, batch)| batch.number);
     let Some((mut file, mut decoded)) = read_rows(taking, layout, number, algorithm)? else {
-        return quarantined(vec![wrong_name(&given.name)]);
+        return quarantined(vec![wrong_name(layout, &given.name)]);
     };
     if let Some(control) = &control {
         decoded.check_control(control, &given.name);
@@ -304,13 +304,14 @@ fn stretches(rows: &[Row], from: usize) -> Vec<Range<usize>> {
     found
 }
 
-fn wrong_name(name: &str) -> Finding {
+fn wrong_name(layout: &Layout, name: &str) -> Finding {
+    let agreed = layout.file(FileKind::Return).map(|file| file.name.to_string()).unwrap_or_default();
     Finding {
         column: "name".to_owned(),
         code: "not-a-return",
-        expected: "a return file name of the bank's layout".to_owned(),
+        expected: format!("a name like {agreed}, the layout's return file"),
         found: name.to_owned(),
-        message_zh: "文件名不是约定的回盘文件名".to_owned(),
+        message_zh: format!("文件名不是约定的回盘文件名：应形如 {agreed}"),
         action_zh: "请按约定命名后重新投递".to_owned(),
         ..Finding::default()
     }

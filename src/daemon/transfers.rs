@@ -54,7 +54,7 @@ fn receive(
     match files::content_behind(txn.connection(), &key.to_string())? {
         Some(digest) if digest == <[u8; 32]>::from(Sha256::digest(content.as_bytes())) => return Ok(()),
         Some(_) => {
-            let reason = format!("{}的同一划款凭证号此前已按其他内容入账", named(row));
+            let reason = format!("{}同一划款凭证号此前已按其他内容入账", named(row));
             let changes = Changeset { opened: vec![held(Class::KeyConflict, line, reason)], ..Changeset::default() };
             return txn.write(&changes, Some(file), order.today());
         }

@@ -1,6 +1,6 @@
 //! A plan (缴费计划): one participant × one fee year, its versions and its lifecycle.
 
-use crate::domain::calendar::Date;
+use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::policy::{Refusal, Terms};
 
 /// One version of a plan. Versions are only ever added: an instruction keeps the one it was made from (R7a).
@@ -138,6 +138,16 @@ impl PlanState {
                 return Err(IllegalTransition { subject: "plan", state, state_zh, event: event.word() });
             }
         })
+    }
+
+    /// What is left once the money went back: open again where something is still owed and the year is not over (R13).
+    pub fn reopened(self, is_owed: bool, fee_year: FeeYear, today: Date) -> Result<PlanState, IllegalTransition> {
+        let open = self.after(PlanEvent::Reversed)?;
+        match is_owed {
+            false => open.after(PlanEvent::Removed),
+            true if today.year() > fee_year => open.after(PlanEvent::YearEnded),
+            true => Ok(open),
+        }
     }
 
     /// Whether the own part, or the whole tier, has come.

@@ -211,19 +211,17 @@ fn follow(
     today: Date,
     out: &mut Changeset,
 ) -> Result<(), No> {
-    let illegal = |error: crate::domain::plan::IllegalTransition| error.message_zh();
     let dossier = wrong.dossier;
-    let mut state = plan.state.after(PlanEvent::Reversed).map_err(illegal)?;
-    state = match (right.terms, right.is_paid) {
-        (Err(_), _) => state.after(PlanEvent::Removed),
-        (Ok(_), true) if right.is_ex_post => state.after(PlanEvent::PaidWhole),
-        (Ok(_), true) => state.after(PlanEvent::Received),
-        // R13: no year is asked for after its end.
-        (Ok(_), false) if today.year() > dossier.fee_year => state.after(PlanEvent::YearEnded),
-        (Ok(_), false) if held.is_positive() => state.after(PlanEvent::Blocked),
-        (Ok(_), false) => Ok(state),
+    let paid_again = |event| plan.state.after(PlanEvent::Reversed).and_then(|open| open.after(event));
+    let state = match (right.terms, right.is_paid) {
+        (Ok(_), true) if right.is_ex_post => paid_again(PlanEvent::PaidWhole),
+        (Ok(_), true) => paid_again(PlanEvent::Received),
+        (terms, _) => plan.state.reopened(terms.is_ok(), dossier.fee_year, today).and_then(|state| match state {
+            PlanState::Planned if held.is_positive() => state.after(PlanEvent::Blocked),
+            state => Ok(state),
+        }),
     }
-    .map_err(illegal)?;
+    .map_err(|illegal| illegal.message_zh())?;
     // What was found for the person is owed no more, or by another payer.
     if right.owed() != wrong.owed() {
         if plan.state == PlanState::ExPost {

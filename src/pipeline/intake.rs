@@ -391,7 +391,7 @@ impl<'a> Reader<'a> {
             column: column.word(),
             code: rule.code,
             expected: rule.expected,
-            message_zh: format!("{}{}{said}", column.chinese(), rule.message_zh),
+            message_zh: format!("{}{}{said}", self.row.heading(column), rule.message_zh),
             found,
             action_zh: rule.action_zh,
             person: self.person,

@@ -572,15 +572,9 @@ fn move_instruction(
     Ok(())
 }
 
-/// What a plan is once its money went back: open again where it still stands and its year is not over (R13).
+/// What a plan is once its money went back.
 fn unpaid(plan: &PlanBook, fee_year: FeeYear, today: Date) -> Result<PlanState, No> {
-    let open = plan.state.after(PlanEvent::Reversed);
-    let state = open.and_then(|state| match plan.latest().terms {
-        Err(_) => state.after(PlanEvent::Removed),
-        Ok(_) if today.year() > fee_year => state.after(PlanEvent::YearEnded),
-        Ok(_) => Ok(state),
-    });
-    state.map_err(|illegal| illegal.message_zh())
+    plan.state.reopened(plan.latest().terms.is_ok(), fee_year, today).map_err(|illegal| illegal.message_zh())
 }
 
 fn move_plan(dossier: &Dossier, event: PlanEvent, failed: u32, out: &mut Changeset) -> Result<(), No> {

@@ -68,6 +68,17 @@ pub enum Login {
     Password(Secret),
 }
 
+impl Login {
+    /// All that it needs to be read.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let (first, second) = match self {
+            Login::Key(key, passphrase) => (key, passphrase.as_ref()),
+            Login::Password(password) => (password, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
 /// Where a secret lies; it is read when it is needed, and never shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Secret {

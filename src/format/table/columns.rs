@@ -181,6 +181,14 @@ impl TableKind {
         TableKind::ALL.iter().find(|(_, known, _)| *known == word).map(|(kind, ..)| *kind)
     }
 
+    /// The Chinese name of a column in this table.
+    pub fn heading(self, column: Column) -> &'static str {
+        match (self, column) {
+            (TableKind::ExpostPaid, Column::PaidOn) => "发放日期",
+            _ => column.chinese(),
+        }
+    }
+
     /// Columns without which the table says nothing.
     pub const fn required(self) -> &'static [Column] {
         use Column::*;

@@ -59,6 +59,7 @@ impl Table {
     /// Reads a file that can only be of these kinds, because of the folder it came through.
     pub fn read_as(bytes: &[u8], name: &str, kinds: &[TableKind]) -> Result<Table, TableFault> {
         let table = match bytes {
+            [] => Err(empty_file()),
             [b'P', b'K', 3, 4, ..] => xlsx::read(bytes, kinds),
             [0xD0, 0xCF, 0x11, 0xE0, ..] => Err(old_excel()),
             _ => csv::read(bytes, kinds),
@@ -91,6 +92,11 @@ impl<'a> Row<'a> {
     /// Row of their file, from 1.
     pub fn number(&self) -> u32 {
         self.table.numbers[self.index]
+    }
+
+    /// What its table calls a column.
+    pub fn heading(&self, column: Column) -> &'static str {
+        self.table.kind.heading(column)
     }
 
     /// The text of a cell, trimmed; `None` where it is empty or the table has no such column.
@@ -302,7 +308,7 @@ fn shortened(heading: &str) -> String {
 fn missing(kind: TableKind, columns: &[Column]) -> TableFault {
     let missing = kind.missing(columns);
     let words: Vec<_> = missing.iter().map(|column| column.word()).collect();
-    let chinese: Vec<_> = missing.iter().map(|column| column.chinese()).collect();
+    let chinese: Vec<_> = missing.iter().map(|column| kind.heading(*column)).collect();
     TableFault::new(
         "missing-column",
         format!("columns {} ({} table)", words.join(", "), kind.word()),
@@ -319,6 +325,16 @@ fn twice(column: Column) -> TableFault {
         "two",
         format!("栏目“{}”出现两次", column.chinese()),
         "请只保留一栏后重新报送",
+    )
+}
+
+fn empty_file() -> TableFault {
+    TableFault::new(
+        "empty-file",
+        "a table with a heading",
+        "0 bytes",
+        "文件是空的，一个字节也没有",
+        "请重新导出，确认传送完整后再报送",
     )
 }
 

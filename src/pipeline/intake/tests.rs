@@ -43,6 +43,8 @@ fn told(bytes: &[u8], name: &str) -> String {
         TableKind::Participants => rows_told(participants(&table, words())),
         TableKind::List => rows_told(lists(&table, words())),
         TableKind::Payments => rows_told(payments(&table, words())),
+        TableKind::Transfers => rows_told(payers::transfers(&table, words())),
+        TableKind::ExpostPaid => rows_told(payers::payouts(&table, words())),
         _ => format!("{} rows\n", table.len()),
     }
 }

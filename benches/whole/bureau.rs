@@ -21,6 +21,7 @@ use rusqlite::Connection;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,9 +35,7 @@ pub(crate) struct Year {
     pub(crate) layout: Layout,
     /// The instruction file as the bank got it.
     pub(crate) request: PathBuf,
-    /// The answer, and the same rows in another order.
     pub(crate) answer: PathBuf,
-    pub(crate) shuffled: PathBuf,
 }
 
 /// The order of the day on which the bank answers.
@@ -66,8 +65,13 @@ impl Sent {
         fs::write(&path, text.replace("max_rows = 50000", &format!("max_rows = {most}"))).expect("a folder of our own");
         let mut bureau = open(dir);
         let mut times = Vec::new();
-        fs::write(dir.join("drops/bureau/in/roster.csv"), roster(people)).expect("a folder of our own");
-        let (intake, ()) = time(|| take(&mut bureau, &dir.join("drops/bureau/in/roster.csv"), Sender::Bureau));
+        let parts = (0..people).step_by(MOST_IN_A_ROSTER as usize);
+        let intakes = parts.map(|first| {
+            let part = dir.join(format!("drops/bureau/in/roster-{first}.csv"));
+            fs::write(&part, roster(first..people.min(first + MOST_IN_A_ROSTER))).expect("a folder of our own");
+            time(|| take(&mut bureau, &part, Sender::Bureau)).0
+        });
+        let intake = intakes.sum();
         times.push(("roster intake".to_owned(), intake));
         recognise_half(&mut bureau, people);
         let (planned, report) = time(|| plan(&mut bureau, 2018, &at(DRAFTED), &mut |_| {}).expect("a plan"));
@@ -92,13 +96,18 @@ impl Year {
     pub(crate) fn play(dir: &Path, people: u32) -> (Year, Vec<(String, Duration)>) {
         let Sent { layout, mut requests, times } = Sent::play(dir, people, people);
         let request = requests.remove(0);
-        let [sorted, shuffled] = ["sorted", "shuffled"].map(|folder| dir.join(folder));
-        let answer = answer_into(&sorted, &request);
-        fs::create_dir(&shuffled).expect("a new folder");
-        let shuffled = shuffled.join(answer.file_name().expect("a name"));
-        fs::write(&shuffled, shuffle(&fs::read(&answer).expect("the answer"))).expect("a new folder");
+        let answer = answer_into(&dir.join("sorted"), &request);
         fs::rename(store_path(&dir.join("state")), dir.join("sent.db")).expect("one folder");
-        (Year { dir: dir.to_owned(), layout, request, answer, shuffled }, times)
+        (Year { dir: dir.to_owned(), layout, request, answer }, times)
+    }
+
+    /// The rows of the answer in another order, under the same name.
+    pub(crate) fn shuffled(&self) -> PathBuf {
+        let folder = self.dir.join("shuffled");
+        fs::create_dir(&folder).expect("a new folder");
+        let shuffled = folder.join(self.answer.file_name().expect("a name"));
+        fs::write(&shuffled, shuffle(&fs::read(&self.answer).expect("the answer"))).expect("a new folder");
+        shuffled
     }
 
     /// The store as it was before the answer came.
@@ -185,9 +194,12 @@ fn name(number: u32) -> String {
     format!("测试{}{}", last[number as usize % 20], if number.is_multiple_of(5) { "" } else { "明" })
 }
 
-fn roster(people: u32) -> String {
+/// People in one file: a roster of a million is as long as one gets.
+const MOST_IN_A_ROSTER: u32 = 1_000_000;
+
+fn roster(people: Range<u32>) -> String {
     let mut text = String::from("身份证号,姓名,区县,缴费档次,开户银行,银行账号,村社区\n");
-    for number in 0..people {
+    for number in people {
         let _ = writeln!(text, "{},{},测试区,100,农村商业银行,9999{number:015},一村", id(number).text(), name(number));
     }
     text

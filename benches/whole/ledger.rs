@@ -20,7 +20,7 @@ use std::time::Duration;
 const STRETCH: usize = 50_000;
 
 pub(crate) fn run(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
-    let (sorted, shuffled) = (read(year, &year.answer), read(year, &year.shuffled));
+    let (sorted, shuffled) = (read(year, &year.answer), read(year, &year.shuffled()));
     let posted = |file: &ReturnFile, stretch| post_all(year, file, stretch);
     post_all(year, &sorted, STRETCH);
     let import = bare_rows(year);
@@ -44,6 +44,27 @@ pub(crate) fn run(year: &Year, scale: Scale, figures: &mut Vec<Figure>) {
     let peak = memory_of(&["take", &year.dir.display().to_string(), &year.answer.display().to_string()]);
     figures.push(Figure::memory("whole, memory above start", peak, Reach::MiB(128)));
 }
+
+/// Rows per second of a batch five times as large.
+pub(crate) fn grow(dir: &Path, scale: Scale, figures: &mut Vec<Figure>) {
+    let [one, five] = [1, FIVE].map(|times| {
+        let dir = dir.join(format!("times-{times}"));
+        let (year, _) = Year::play(&dir, scale.people * times);
+        let file = read(&year, &year.answer);
+        (year, file)
+    });
+    let posted = |(year, file): &(Year, ReturnFile)| post_all(year, file, STRETCH);
+    let [once, grown] = in_turns(scale.rounds, [&mut || posted(&one), &mut || posted(&five)]);
+    // 1.00 / 0.85: so many rows per second are kept.
+    figures.push(Figure::of(
+        "post of 5 times as many / 5 times the post",
+        grown,
+        Some(FIVE * once),
+        Reach::Ratio(1_176),
+    ));
+}
+
+const FIVE: u32 = 5;
 
 /// The answer as rows.
 pub(crate) fn read(year: &Year, path: &Path) -> ReturnFile {

@@ -23,7 +23,7 @@ fn main() {
         ["--quick"] => run(Scale { people: 100_000, rounds: 5 }, ""),
         ["--quick", only] => run(Scale { people: 100_000, rounds: 5 }, only),
         [only] => run(Scale { people: 1_000_000, rounds: 5 }, only),
-        _ => eprintln!("expected [--quick] [engine | ledger | latency | sftp | steps]"),
+        _ => eprintln!("expected [--quick] [engine | ledger | latency | sftp | steps | growth]"),
     }
 }
 
@@ -34,7 +34,10 @@ fn run(scale: Scale, only: &str) {
     if is_wanted("sftp") {
         sftp::run(dir.path(), scale.rounds, &mut figures);
     }
-    if only == "sftp" {
+    if only == "growth" {
+        ledger::grow(dir.path(), Scale { rounds: 3, ..scale }, &mut figures);
+    }
+    if ["sftp", "growth"].contains(&only) {
         return measure::print(scale, &figures);
     }
     let (year, times) = bureau::Year::play(&dir.path().join("bureau"), scale.people);

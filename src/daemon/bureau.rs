@@ -188,7 +188,7 @@ impl Bureau {
 
     /// The same bureau for another thread, with a connection of its own to the store.
     pub fn beside(&self) -> Step<Bureau> {
-        let store = Store::open(&store_path(&self.config.state))?;
+        let store = Store::open_beside(&store_path(&self.config.state))?;
         Ok(Bureau { config: self.config.clone(), layouts: self.layouts.clone(), store, pulse: self.pulse.clone() })
     }
 

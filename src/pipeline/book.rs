@@ -269,6 +269,15 @@ pub struct Changeset {
     pub part: Option<(BatchNumber, u32, bool)>,
 }
 
+impl Changeset {
+    /// Makes room for so many plain answers: each is kept, moves its instruction and is posted.
+    pub fn expect_plain(&mut self, count: usize) {
+        self.answers.reserve(count);
+        self.instructions.reserve(count);
+        self.postings.reserve(count);
+    }
+}
+
 /// An answer to keep.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerRow {

@@ -36,6 +36,7 @@ use matching::{ReturnFile, Row};
 /// One stretch of a return file, judged against the book: what each row leads to, and each row that repeats one of them.
 pub fn settle(book: &BatchBook, file: &ReturnFile, rows: &[Row], doubles: &[Row], today: Date) -> Changeset {
     let mut out = Changeset { book_version: book.version, texts: file.texts.clone(), ..Changeset::default() };
+    out.expect_plain(rows.len());
     for row in rows {
         post::post(book, file, row, today, &mut out);
     }

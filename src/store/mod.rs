@@ -155,6 +155,14 @@ impl Store {
         Self::prepare(conn, path)
     }
 
+    /// Opens a store that this process has open already: a connection that reads along, or writes now and then, keeps
+    /// few pages, since every bank with a server of its own has one.
+    pub fn open_beside(path: &Path) -> Result<Store> {
+        let store = Store::open(path)?;
+        store.conn.pragma_update(None, "cache_size", -4_096)?;
+        Ok(store)
+    }
+
     /// Opens a store that is only read: on a disk that takes no new byte as well.
     ///
     /// The engine wants a file beside the store for the index of its log. While the daemon runs it is there; else the

@@ -35,7 +35,7 @@ fn run(scale: Scale, only: &str) {
         sftp::run(dir.path(), scale.rounds, &mut figures);
     }
     if only == "growth" {
-        ledger::grow(dir.path(), Scale { rounds: 3, ..scale }, &mut figures);
+        ledger::grow(dir.path(), scale, &mut figures);
     }
     if ["sftp", "growth"].contains(&only) {
         return measure::print(scale, &figures);

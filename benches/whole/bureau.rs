@@ -35,6 +35,7 @@ pub(crate) struct Year {
     pub(crate) layout: Layout,
     /// The instruction file as the bank got it.
     pub(crate) request: PathBuf,
+    /// What the bank answered, in the order of the batch.
     pub(crate) answer: PathBuf,
 }
 

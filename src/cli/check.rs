@@ -184,10 +184,13 @@ fn private(state: &Path) -> Option<String> {
 fn room(config: &Config) -> Option<String> {
     let disk = statvfs(&config.state).ok()?;
     let free_mib = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
-    let wanted = config.least_free_mb.saturating_mul(8);
+    let wanted = config.least_free_mb.saturating_mul(8).max(LEAST_FREE_MIB);
     let words = || format!("{}: expected {wanted} MiB free, found {free_mib}; free some room", config.state.display());
     (free_mib < wanted).then(words)
 }
+
+/// Asked for also where intake is told to go on to the last byte.
+const LEAST_FREE_MIB: u64 = 512;
 
 #[cfg(test)]
 mod tests {

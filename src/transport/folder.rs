@@ -6,9 +6,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -200,12 +201,12 @@ impl Folder {
         failpoint!("arrive.opened");
         make_folder(spool)?;
         let part = part_path(spool);
-        let copied = self.copy_bytes(candidate, source, &part, follow).and_then(|(bytes, sha256)| {
+        let copied = self.copy_bytes(candidate, source, &part, follow).and_then(|(bytes, sha256, doubt)| {
             failpoint!("arrive.copied");
             let spooled = Spooled { path: spool.join(hex(&sha256)), sha256, size: candidate.size };
             let handle = bytes.try_clone().map_err(|source| Error::io(&part, "share", source))?;
             let (part, path) = (part.clone(), spooled.path.clone());
-            Copying::begin(spooled, bytes, move || land(&handle, &part, &path))
+            Copying::begin(spooled, bytes, move || land(&handle, doubt, &part, &path))
         });
         if copied.is_err() {
             // The error counts, not what may be left: `sweep_parts` finds it.
@@ -250,7 +251,6 @@ impl Folder {
                     errno => Error::io(&path, "open", errno),
                 },
             )?;
-        wait_out_the_tick(candidate);
         let stat = rustix::fs::fstat(&fd).map_err(|errno| Error::io(&path, "look at", errno))?;
         let opened = Candidate::of(candidate.name.clone(), &stat);
         if let Kind::NotAFile(found) = opened.kind {
@@ -265,14 +265,15 @@ impl Folder {
         Ok(File::from(fd))
     }
 
-    /// Copies exactly the candidate's size, then looks at the source once more.
+    /// Copies exactly the candidate's size, then looks at the source once more. What was read too early for that look to
+    /// prove it comes back as a doubt.
     fn copy_bytes(
         &self,
         candidate: &Candidate,
         source: File,
         part: &Path,
         follow: impl FnOnce(Follower),
-    ) -> Result<(File, Digest), Error> {
+    ) -> Result<(File, Digest, Doubt), Error> {
         let from = self.path.join(&candidate.name);
         let mut copy = create_new(part, 0o600)?;
         let (growing, follower) = Growing::begin(&copy).map_err(|source| Error::io(part, "share", source))?;
@@ -281,8 +282,9 @@ impl Folder {
         let mut buffer = vec![0; CHUNK_BYTES];
         // One byte more than was announced: a file that grows is seen, one without end is not followed.
         let mut bounded = (&source).take(candidate.size + 1);
-        let mut size = 0;
+        let (mut size, mut doubtful) = (0, 0);
         loop {
+            let is_doubtful = tick_left(candidate) > Duration::ZERO;
             let count = bounded.read(&mut buffer).map_err(|source| Error::io(&from, "read", source))?;
             if count == 0 {
                 break;
@@ -291,21 +293,65 @@ impl Folder {
             growing.by(count);
             hasher.update(&buffer[..count]);
             size += count as u64;
+            doubtful = if is_doubtful { size } else { doubtful };
         }
         let stat = rustix::fs::fstat(&source).map_err(|errno| Error::io(&from, "look at", errno))?;
         if size != candidate.size || Candidate::of(candidate.name.clone(), &stat) != *candidate {
             return Err(Error::Changed { path: escaped(&from) });
         }
-        Ok((copy, hasher.finalize().into()))
+        let doubt = Doubt { source, from, candidate: candidate.clone(), bytes: doubtful };
+        Ok((copy, hasher.finalize().into(), doubt))
     }
 }
 
-/// Brings a copy to disk, then gives it its name.
-fn land(copy: &File, part: &Path, path: &Path) -> Result<(), Error> {
+/// The first bytes of a copy, read while another write would not have changed the time stamp of the source.
+struct Doubt {
+    source: File,
+    from: PathBuf,
+    candidate: Candidate,
+    /// How many; mostly none.
+    bytes: u64,
+}
+
+impl Doubt {
+    /// Once every write gets another stamp, the source must hold the same bytes still, and its stamp be the same after that.
+    fn settle(&self, copy: &File) -> Result<(), Error> {
+        if self.bytes == 0 {
+            return Ok(());
+        }
+        std::thread::sleep(tick_left(&self.candidate));
+        let failed = |source| Error::io(&self.from, "read again", source);
+        let (mut there, mut here) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+        for at in (0..self.bytes).step_by(CHUNK_BYTES) {
+            let wanted = usize::try_from(self.bytes - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+            copy.read_exact_at(&mut here[..wanted], at).map_err(failed)?;
+            match self.source.read_exact_at(&mut there[..wanted], at) {
+                Ok(()) if here[..wanted] == there[..wanted] => {}
+                Ok(()) => return Err(Error::Changed { path: escaped(&self.from) }),
+                Err(source) if source.kind() == ErrorKind::UnexpectedEof => {
+                    return Err(Error::Changed { path: escaped(&self.from) });
+                }
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        let stat = rustix::fs::fstat(&self.source).map_err(|errno| Error::io(&self.from, "look at", errno))?;
+        if Candidate::of(self.candidate.name.clone(), &stat) != self.candidate {
+            return Err(Error::Changed { path: escaped(&self.from) });
+        }
+        Ok(())
+    }
+}
+
+/// Brings a copy to disk, proves what is in doubt, then gives it its name.
+fn land(copy: &File, doubt: Doubt, part: &Path, path: &Path) -> Result<(), Error> {
     if !mutant!("copy-unsynced") {
         disk::sync(copy).map_err(|source| Error::not_durable(part, source))?;
     }
     failpoint!("arrive.synced");
+    if let Err(changed) = doubt.settle(copy) {
+        let _ = disk::remove(part);
+        return Err(changed);
+    }
     disk::rename(part, path).map_err(|source| Error::io(path, "rename the copy", source))?;
     if !mutant!("copy-name-unsynced") {
         path.parent().map_or(Ok(()), sync_folder)?;
@@ -319,7 +365,7 @@ pub fn sweep_parts(spool: &Path, now: SystemTime) -> Result<usize, Error> {
     const DAY_MS: u64 = 24 * 60 * 60 * 1000;
     let unlisted = |source| Error::io(spool, "list the spool", source);
     let folder = match fs::read_dir(spool) {
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(0),
         folder => folder.map_err(unlisted)?,
     };
     let open = Folder::open(spool)?;
@@ -340,11 +386,11 @@ pub fn sweep_parts(spool: &Path, now: SystemTime) -> Result<usize, Error> {
     Ok(swept)
 }
 
-/// Waits until another write would get another time stamp: kernels before 6.13 stamp by ticks of up to 10 ms, and two
+/// How long until another write gets another time stamp: kernels before 6.13 stamp by ticks of up to 10 ms, and two
 /// writes within one tick look like one.
-fn wait_out_the_tick(candidate: &Candidate) {
+fn tick_left(candidate: &Candidate) -> Duration {
     const TICKS: Duration = Duration::from_millis(20);
-    std::thread::sleep(TICKS.saturating_sub(candidate.quiet_for(disk::now())));
+    TICKS.saturating_sub(candidate.quiet_for(disk::now()))
 }
 
 /// A name for a copy in the making that no living process uses.

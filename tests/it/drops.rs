@@ -221,6 +221,24 @@ fn a_copy_is_never_half_of_one_writing_and_half_of_the_next() {
 }
 
 #[test]
+fn what_is_written_within_the_tick_of_its_stamp_is_never_landed_as_it_was() {
+    let drops = Drops::new();
+    let mut found_out = 0;
+    for turn in 0..40 {
+        let seen = drops.put("a.txt", b"first");
+        let mut copy = drops.inbox().copy(&seen, &drops.path("state"), LIMIT, |_| {}).unwrap();
+        File::options().write(true).open(drops.path("in/a.txt")).unwrap().write_all_at(b"other", 0).unwrap();
+        match copy.land() {
+            Err(Error::Changed { .. }) => found_out += 1,
+            // The copy was made after the tick: the writing is another upload, with a stamp of its own.
+            landed => assert_eq!(fs::read(&landed.unwrap().path).unwrap(), b"first", "turn {turn}"),
+        }
+    }
+    assert!(found_out > 0, "a file that was just written was never looked at again");
+    assert!(fs::read_dir(drops.path("state")).unwrap().count() <= 1, "no half of a copy is left");
+}
+
+#[test]
 fn a_second_name_is_a_change_and_no_reason_to_refuse() {
     let drops = Drops::new();
     let seen = drops.put("a.txt", b"bytes");

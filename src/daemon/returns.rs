@@ -2,14 +2,14 @@
 
 use crate::daemon::bureau::{Order, Step};
 use crate::daemon::intake::{Ended, Given, Taking};
-use crate::daemon::own_digest::decode_control;
+use crate::daemon::own_digest::{OwnDigest, decode_control};
 use crate::daemon::releasing::delivery_exception;
 use crate::domain::calendar::Date;
 use crate::domain::exception::Class;
 use crate::domain::ids::BatchNumber;
 use crate::domain::instruction::{BatchEvent, InstructionState};
 use crate::domain::participant::BankNumber;
-use crate::domain::returns::FileAnswer;
+use crate::domain::returns::{FileAnswer, Outcome};
 use crate::format::decoded::Decoded;
 use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout};
@@ -34,12 +34,14 @@ struct Sound {
     batch: BatchLine,
     file: ReturnFile,
     matched: Matched,
+    /// The book of its first stretch, where there was time to read it already.
+    ahead: Option<BatchBook>,
 }
 
 /// Takes a return file of a bank.
 pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Order) -> Step<Ended> {
     let layout = taking.bureau.layouts[&bank].clone();
-    let sound = match read(taking, &layout, bank, given)? {
+    let sound = match read(taking, &layout, bank, given, order.today())? {
         Ok(sound) => sound,
         Err(ended) => return Ok(ended),
     };
@@ -50,7 +52,13 @@ pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Or
 }
 
 /// Decode, validate, match: no writes. What cannot be accepted comes back as the end of the file.
-fn read(taking: &mut Taking<'_>, layout: &Layout, bank: BankNumber, given: &Given) -> Step<Result<Sound, Ended>> {
+fn read(
+    taking: &mut Taking<'_>,
+    layout: &Layout,
+    bank: BankNumber,
+    given: &Given,
+    today: Date,
+) -> Step<Result<Sound, Ended>> {
     let quarantined = |findings| Ok(Err(Ended::Quarantined(findings)));
     let Some((FileKind::Return, parts)) = layout.recognise(&given.name) else {
         return quarantined(vec![wrong_name(layout, &given.name)]);
@@ -61,9 +69,15 @@ fn read(taking: &mut Taking<'_>, layout: &Layout, bank: BankNumber, given: &Give
     let algorithm = control.as_ref().and_then(Decoded::asked_digest);
     // Without a batch no row is ours, but whether the file is whole can still be seen.
     let number = stored.as_ref().map_or(BatchNumber::from_value(0), |(_, batch)| batch.number);
-    let Some((mut file, mut decoded)) = read_rows(taking, layout, number, algorithm)? else {
+    let Some((rows, digest)) = read_rows(taking, layout, number, algorithm)? else {
         return quarantined(vec![wrong_name(layout, &given.name)]);
     };
+    // The digest takes longer than the rows: what the first of them will be held against is read meanwhile.
+    let ahead = match (&stored, &digest) {
+        (Some((_, batch)), Some(_)) => read_ahead(&taking.bureau.store, batch, &rows, today)?,
+        _ => None,
+    };
+    let (mut file, mut decoded) = rows.finish_with(digest.map(OwnDigest::finish).transpose()?);
     if let Some(control) = &control {
         decoded.check_control(control, &given.name);
     }
@@ -79,32 +93,46 @@ fn read(taking: &mut Taking<'_>, layout: &Layout, bank: BankNumber, given: &Give
         findings.extend(wrong_agency(&parts, header.get("agency")));
         if findings.is_empty() {
             let matched = match_rows(&mut file, batch.count);
-            return Ok(Ok(Sound { batch_id, batch, file, matched }));
+            return Ok(Ok(Sound { batch_id, batch, file, matched, ahead }));
         }
     }
     quarantined(findings)
 }
 
 /// Reads the private copy slice by slice: memory grows with the rows, never with the bytes. Its digest comes from the
-/// thread that has followed the copy.
+/// thread that has followed the copy, and may still be in the making.
 fn read_rows<'l>(
     taking: &mut Taking<'_>,
     layout: &'l Layout,
     batch: BatchNumber,
     algorithm: Option<Algorithm>,
-) -> Step<Option<(ReturnFile, Decoded<'l>)>> {
+) -> Step<Option<(ReturnReader<'l>, Option<OwnDigest>)>> {
     let Some(inline) = ReturnReader::new(layout, batch, algorithm) else { return Ok(None) };
-    let Some(followed) = taking.digest() else { return feed(taking, inline).map(|reader| Some(reader.finish())) };
+    let Some(followed) = taking.digest() else { return Ok(Some((feed(taking, inline)?, None))) };
     let reader = feed(taking, inline.digest_elsewhere())?;
     match reader.digest_end() {
-        None => Ok(Some(reader.finish())),
-        Some(end) if end == followed.end_of_range() => Ok(Some(reader.finish_with(Some(followed.finish()?)))),
+        None => Ok(Some((reader, None))),
+        Some(end) if end == followed.end_of_range() => Ok(Some((reader, Some(followed)))),
         // Something stands behind the trailer: the digest is over other bytes than was foreseen.
         Some(_) => {
             let inline = ReturnReader::new(layout, batch, algorithm).expect("it could be made before");
-            feed(taking, inline).map(|reader| Some(reader.finish()))
+            Ok(Some((feed(taking, inline)?, None)))
         }
     }
+}
+
+/// The book of the first stretch, where the rows are in the order of the batch already. It is a read like any other: if
+/// the book moves before it is used, it is read again.
+fn read_ahead(store: &Store, batch: &BatchLine, reader: &ReturnReader<'_>, today: Date) -> Step<Option<BatchBook>> {
+    let (rows, outcome) = reader.rows();
+    let is_matched = rows.is_sorted_by(|one, next| one.sequence < next.sequence)
+        && rows.first().is_some_and(|row| row.sequence > 0)
+        && rows.last().is_some_and(|row| row.sequence <= batch.count);
+    if !is_matched {
+        return Ok(None);
+    }
+    let first = stretches(rows, 0).into_iter().next().expect("there is a row");
+    Ok(Some(read_book(store, batch.number, &rows[first], outcome, today)?))
 }
 
 fn feed<'l>(taking: &Taking<'_>, mut reader: ReturnReader<'l>) -> Step<ReturnReader<'l>> {
@@ -146,9 +174,10 @@ fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Ended> 
 }
 
 /// Match → post → emit, stretch by stretch; each is one transaction.
-fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order) -> Step<Ended> {
+fn accept(taking: &mut Taking<'_>, bank: BankNumber, mut sound: Sound, order: &Order) -> Step<Ended> {
     let key = taking.bureau.bank(bank)?.key.clone();
     see_evidence(taking, &sound, order)?;
+    let ahead = sound.ahead.take();
     let rows = &sound.matched.rows;
     let done = taking.progress()?.min(rows.len());
     let mut stretches = stretches(rows, done);
@@ -158,13 +187,13 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
     let last = stretches.len() - 1;
     let total = (rows.len() + sound.matched.doubles.len() + sound.file.strangers.len()) as u64;
     let mut beside = if last > 0 { Some(taking.bureau.beside()?) } else { None };
-    let (mut ended, mut ahead) = (None, None);
+    let (mut ended, mut ahead) = (None, ahead.filter(|_| done == 0));
     for (place, stretch) in stretches.iter().enumerate() {
         let mine = &rows[stretch.clone()];
         loop {
             let book = match ahead.take() {
                 Some(book) => book,
-                None => read_book(&taking.bureau.store, &sound, mine, order.today())?,
+                None => read_stretch(&taking.bureau.store, &sound, mine, order.today())?,
             };
             let mut changes = settle(&book, &sound.file, mine, &sound.matched.doubles, order.today());
             if place == 0 {
@@ -185,7 +214,8 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, sound: Sound, order: &Order
             let write = || taking.apply(order, &changes, ended.as_ref(), |txn, file| txn.progress(file, progress));
             let next = stretches.get(place + 1).zip(beside.as_mut());
             let next = next.map(|(next, beside)| (&mut beside.store, &rows[next.clone()]));
-            let (applied, read) = write_and_read_on(write, next, |(store, rows)| read_book(store, &sound, rows, today));
+            let (applied, read) =
+                write_and_read_on(write, next, |(store, rows)| read_stretch(store, &sound, rows, today));
             if applied? == Applied::New {
                 ahead = read.transpose()?.and_then(|book| book.after(&changes));
                 failpoint!("ahead.kept");
@@ -249,17 +279,30 @@ fn empty_book(store: &Store, sound: &Sound) -> Step<BatchBook> {
     Ok(book::batch_book(conn, id, batch, (1, 0), |_, _, _| false)?)
 }
 
+/// The book of a stretch; of the batch alone where there is no row.
+fn read_stretch(store: &Store, sound: &Sound, rows: &[Row], today: Date) -> Step<BatchBook> {
+    match rows {
+        [] => empty_book(store, sound),
+        rows => read_book(store, sound.batch.number, rows, |row| sound.file.outcome(row), today),
+    }
+}
+
 /// The one read: the instructions of the stretch, and a close-up of each whose answer is not plain.
-fn read_book(store: &Store, sound: &Sound, rows: &[Row], today: Date) -> Step<BatchBook> {
-    let file = &sound.file;
-    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return empty_book(store, sound) };
+fn read_book(
+    store: &Store,
+    batch: BatchNumber,
+    rows: &[Row],
+    outcome: impl Fn(&Row) -> Outcome,
+    today: Date,
+) -> Step<BatchBook> {
+    let range = (rows[0].sequence, rows[rows.len() - 1].sequence);
     let mut answers = rows.iter().peekable();
     let book = store.read(|tx| {
-        let (id, batch) = book::batch(tx, sound.batch.number)?.expect("a batch is never deleted");
-        book::batch_book(tx, id, batch, (first.sequence, last.sequence), |batch, sequence, line| {
+        let (id, batch) = book::batch(tx, batch)?.expect("a batch is never deleted");
+        book::batch_book(tx, id, batch, range, |batch, sequence, line| {
             answers
                 .next_if(|row| row.sequence == sequence)
-                .is_some_and(|row| !post::is_plain(batch, line, row, file.outcome(row), today))
+                .is_some_and(|row| !post::is_plain(batch, line, row, outcome(row), today))
         })
     })?;
     Ok(book)

@@ -286,13 +286,17 @@ pub struct InstructionNumber {
 impl InstructionNumber {
     /// Reads 24 digits. `None` says: not a number of ours.
     pub fn parse(text: &str) -> Option<InstructionNumber> {
-        if text.len() != 24 || !text.is_ascii() {
-            return None;
-        }
-        let batch = BatchNumber::parse(&text[..16])?;
-        let tail = &text[16..];
-        let sequence = tail.bytes().all(|b| b.is_ascii_digit()).then(|| tail.parse().ok()).flatten()?;
-        Some(InstructionNumber { batch, sequence })
+        InstructionNumber::of_digits(text.as_bytes())
+    }
+
+    /// Reads the 24 digits as bytes.
+    pub fn of_digits(digits: &[u8]) -> Option<InstructionNumber> {
+        let is_number = digits.len() == 24 && digits.iter().fold(true, |all, byte| all & byte.is_ascii_digit());
+        let value = |digits: &[u8]| digits.iter().fold(0, |value, byte| value * 10 + u64::from(byte - b'0'));
+        is_number.then(|| InstructionNumber {
+            batch: BatchNumber(value(&digits[..16])),
+            sequence: value(&digits[16..]) as u32,
+        })
     }
 }
 

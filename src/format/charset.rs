@@ -79,7 +79,7 @@ impl Charset {
     /// The text of `bytes` without the spaces at the end.
     pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, TextFault> {
         let bytes = trim_end(bytes);
-        if bytes.iter().all(|b| (0x20..=0x7E).contains(b)) {
+        if bytes.iter().all(|b| is_printable(*b)) {
             return Ok(Cow::Borrowed(std::str::from_utf8(bytes).expect("printable ASCII")));
         }
         let mut text = String::with_capacity(bytes.len() * 3 / 2);
@@ -93,18 +93,45 @@ impl Charset {
         let pairs = self.pairs();
         let mut at = 0;
         while at < bytes.len() {
-            let width = match bytes[at] {
-                0x20..=0x7E => 1,
-                _ => self.sequence(pairs, bytes, at)?,
-            };
-            match width {
-                1 => text.push(char::from(bytes[at])),
-                2 => text.push(pairs.character(bytes[at], bytes[at + 1]).expect("a proved pair")),
-                _ => text.push(four_bytes(&bytes[at..at + 4]).expect("a proved sequence")),
+            let plain = bytes[at..].iter().take_while(|b| is_printable(**b)).count();
+            text.push_str(std::str::from_utf8(&bytes[at..at + plain]).expect("printable ASCII"));
+            at += plain;
+            while let Some([lead, trail]) = bytes.get(at..at + 2)
+                && let Some(character) = pairs.character(*lead, *trail)
+            {
+                text.push(character);
+                at += 2;
             }
-            at += width;
+            if bytes.get(at).is_some_and(|b| !is_printable(*b)) {
+                let width = self.sequence(pairs, bytes, at)?;
+                text.push(four_bytes(&bytes[at..at + width]).expect("no pair, so a sequence of four"));
+                at += width;
+            }
         }
         Ok(())
+    }
+
+    /// Appends the UTF-8 of `bytes`, without the spaces at the end, if they are nothing but digits, capital letters and ordinary
+    /// Hanzi (U+4E00 to U+9FFF). `false`, and nothing appended, where they are anything else.
+    pub fn append_plain(self, bytes: &[u8], utf8: &mut Vec<u8>) -> bool {
+        let (bytes, start, pairs) = (trim_end(bytes), utf8.len(), self.pairs());
+        let mut at = 0;
+        while at < bytes.len() {
+            let plain = bytes[at..].iter().take_while(|b| matches!(b, b'0'..=b'9' | b'A'..=b'Z')).count();
+            utf8.extend_from_slice(&bytes[at..at + plain]);
+            at += plain;
+            while let Some(&[lead, trail]) = bytes.get(at..at + 2)
+                && let Some(hanzi) = pairs.hanzi(lead, trail)
+            {
+                utf8.extend_from_slice(&hanzi);
+                at += 2;
+            }
+            if bytes.get(at).is_some_and(|b| !matches!(b, b'0'..=b'9' | b'A'..=b'Z')) {
+                utf8.truncate(start);
+                return false;
+            }
+        }
+        true
     }
 
     /// Bytes for people: text where they are text, each other byte as `\xAB`.
@@ -190,6 +217,12 @@ pub fn trim_end(bytes: &[u8]) -> &[u8] {
         rest = before;
     }
     rest
+}
+
+/// A byte that says the same in ASCII and in both charsets.
+#[inline]
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, 0x20..=0x7E)
 }
 
 /// Nothing but spaces.
@@ -291,9 +324,18 @@ impl Pairs {
         self.characters[usize::from(u16::from_be_bytes([lead, trail]))] != 0
     }
 
+    #[inline]
     fn character(&self, lead: u8, trail: u8) -> Option<char> {
         let character = self.characters[usize::from(u16::from_be_bytes([lead, trail]))];
         char::from_u32(u32::from(character)).filter(|c| *c != '\0')
+    }
+
+    /// The three bytes in UTF-8 of a pair of the block U+4E00 to U+9FFF.
+    #[inline]
+    fn hanzi(&self, lead: u8, trail: u8) -> Option<[u8; 3]> {
+        let unit = self.characters[usize::from(u16::from_be_bytes([lead, trail]))];
+        let six = |shift: u16| 0x80 | (unit >> shift & 0x3F) as u8;
+        matches!(unit, 0x4E00..=0x9FFF).then(|| [0xE0 | (unit >> 12) as u8, six(6), six(0)])
     }
 
     fn pair(&self, character: char) -> Option<[u8; 2]> {
@@ -340,6 +382,23 @@ mod tests {
         assert_eq!(count, 21_791);
         let hex: String = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, "d821ec503c89597e208e033f6295e95d39f82f030e43bdb52a9ae40e11cab1d1");
+    }
+
+    #[test]
+    fn what_is_plain_is_appended_as_it_reads_and_the_rest_is_left() {
+        let is_plain = |c| matches!(c, '\u{4e00}'..='\u{9fff}' | '0'..='9' | 'A'..='Z');
+        let singles = (0..=u8::MAX).map(|byte| vec![b'7', byte, b'Z', b' ']);
+        let pairs = each_pair().map(|[lead, trail]| vec![b'9', lead, trail, 0xB2, 0xE2, b' ', b' ']);
+        let cut = [vec![], b"   ".to_vec(), vec![b'1', 0xB2], vec![0xB2, 0xE2, 0xCA], vec![0x81, 0x30, 0x81, 0x30]];
+        let all: Vec<Vec<u8>> = singles.chain(pairs).chain(cut).collect();
+        for charset in [Charset::Gbk, Charset::Gb18030] {
+            for bytes in &all {
+                let plain = charset.decode(bytes).ok().filter(|text| text.chars().all(is_plain));
+                let mut appended = b"before".to_vec();
+                assert_eq!(charset.append_plain(bytes, &mut appended), plain.is_some(), "{bytes:02x?}");
+                assert_eq!(appended, format!("before{}", plain.unwrap_or_default()).as_bytes(), "{bytes:02x?}");
+            }
+        }
     }
 
     #[test]

@@ -72,6 +72,11 @@ impl<'a> Record<'a> {
         self.layout.charset().decode(self.bytes(role))
     }
 
+    /// See [`Charset::append_plain`](charset::Charset::append_plain); of a role that the record does not have, nothing.
+    pub fn append_plain(&self, role: Role, utf8: &mut Vec<u8>) -> bool {
+        self.layout.charset().append_plain(self.bytes(role), utf8)
+    }
+
     /// Appends the text of a role to `text`, without an allocation of its own.
     pub fn text_into(&self, role: Role, text: &mut String) -> Result<(), TextFault> {
         self.layout.charset().decode_into(self.bytes(role), text)

@@ -9,7 +9,7 @@ use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout, RecordKind};
 use crate::format::record::Record;
 use crate::format::role::Role;
-use crate::pipeline::matching::{ReturnFile, Row, StrangeRow, Texts, echo};
+use crate::pipeline::matching::{Echo, ReturnFile, Row, StrangeRow, Texts, folded};
 use std::sync::Arc;
 
 /// Reads one return file, fed in chunks of any size.
@@ -27,7 +27,8 @@ impl<'l> ReturnReader<'l> {
         let decoder = Decoder::new(layout, FileKind::Return, digest.or(own))?;
         let texts = Texts { serial_width: serial_width(layout), ..Texts::default() };
         let file = ReturnFile { batch: Some(batch), part: 1, is_final: true, ..ReturnFile::default() };
-        Some(ReturnReader { decoder, rows: Collector { echoes: Echoes::of(layout), layout, batch, file, texts } })
+        let (echoes, echo) = (Echoes::of(layout), Echo::default());
+        Some(ReturnReader { decoder, rows: Collector { layout, echoes, echo, batch, file, texts } })
     }
 
     /// The next bytes.
@@ -39,6 +40,11 @@ impl<'l> ReturnReader<'l> {
     /// Leaves the digest to the caller: see [`ReturnReader::finish_with`].
     pub fn digest_elsewhere(self) -> ReturnReader<'l> {
         ReturnReader { decoder: self.decoder.digest_elsewhere(), ..self }
+    }
+
+    /// The rows so far, in the order of the file, with their outcomes.
+    pub fn rows(&self) -> (&[Row], impl Fn(&Row) -> Outcome) {
+        (&self.rows.file.rows, |row| self.rows.texts.outcome(row.code))
     }
 
     /// See [`Decoder::digest_end`].
@@ -88,7 +94,15 @@ impl Echoes {
 
     /// Digest of what the bank must echo for these texts.
     pub fn digest(self, account: &str, id_number: &str, name: &str) -> i64 {
-        echo(account, self.id_number.then_some(id_number), self.name.then_some(name))
+        let mut echo = Echo::default();
+        echo.begin().extend_from_slice(account.trim_end().as_bytes());
+        for (is_returned, text) in [(self.id_number, id_number), (self.name, name)] {
+            let all = echo.and();
+            if is_returned {
+                all.extend_from_slice(folded(text).as_bytes());
+            }
+        }
+        echo.digest()
     }
 }
 
@@ -96,6 +110,7 @@ impl Echoes {
 struct Collector<'l> {
     layout: &'l Layout,
     echoes: Echoes,
+    echo: Echo,
     batch: BatchNumber,
     file: ReturnFile,
     texts: Texts,
@@ -108,10 +123,10 @@ impl Collector<'_> {
             return;
         }
         let line = u32::try_from(record.line()).unwrap_or(u32::MAX);
-        let text = record.text(Role::Instruction).unwrap_or_default();
+        let number = InstructionNumber::of_digits(record.bytes(Role::Instruction));
         let actual = record.money(Role::Actual).unwrap_or(Money::ZERO);
         let booked_on = record.date(Role::BookedOn);
-        match InstructionNumber::parse(text.trim_end()).filter(|number| number.batch == self.batch) {
+        match number.filter(|number| number.batch == self.batch) {
             Some(number) => {
                 let row = Row {
                     sequence: number.sequence,
@@ -127,15 +142,24 @@ impl Collector<'_> {
             }
             None => {
                 let serial = record.text(Role::Serial).unwrap_or_default().trim_end().to_owned();
-                let text = text.trim_end().to_owned();
+                let text = record.text(Role::Instruction).unwrap_or_default().trim_end().to_owned();
                 self.file.strangers.push(StrangeRow { line, text, actual, booked_on, serial });
             }
         }
     }
 
-    fn echo(&self, record: &Record<'_>) -> i64 {
-        let text = |role| record.text(role).unwrap_or_default();
-        self.echoes.digest(text(Role::Account).trim_end(), text(Role::IdNumber).trim_end(), text(Role::Name).trim_end())
+    fn echo(&mut self, record: &Record<'_>) -> i64 {
+        let account = self.echo.begin();
+        if !record.append_plain(Role::Account, account) {
+            account.extend_from_slice(record.text(Role::Account).unwrap_or_default().trim_end().as_bytes());
+        }
+        for (is_returned, role) in [(self.echoes.id_number, Role::IdNumber), (self.echoes.name, Role::Name)] {
+            let all = self.echo.and();
+            if is_returned && !record.append_plain(role, all) {
+                all.extend_from_slice(folded(&record.text(role).unwrap_or_default()).as_bytes());
+            }
+        }
+        self.echo.digest()
     }
 
     /// Index of the row's code; there are few different ones in a file.

@@ -5,6 +5,7 @@ use crate::domain::ids::{BatchNumber, fold_name};
 use crate::domain::money::Money;
 use crate::domain::returns::{FileAnswer, Outcome};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A return file, decoded: what the bank says of one batch.
@@ -43,6 +44,11 @@ impl Texts {
     /// A code as received.
     pub fn code(&self, place: u16) -> &str {
         &self.codes[usize::from(place)].0
+    }
+
+    /// Class of a code.
+    pub fn outcome(&self, place: u16) -> Outcome {
+        self.codes[usize::from(place)].1
     }
 
     /// A bank serial, empty where there is none.
@@ -92,7 +98,7 @@ pub struct StrangeRow {
 impl ReturnFile {
     /// Class of a row's code.
     pub fn outcome(&self, row: &Row) -> Outcome {
-        self.texts.codes[usize::from(row.code)].1
+        self.texts.outcome(row.code)
     }
 
     /// The bank serial of a row, empty where it has none.
@@ -114,9 +120,8 @@ pub struct Matched {
 pub fn match_rows(file: &mut ReturnFile, count: u32) -> Matched {
     let mut rows = std::mem::take(&mut file.rows);
     if !rows.is_sorted_by_key(|row| row.sequence) {
-        rows = in_order(&rows);
-        let texts = Arc::make_mut(&mut file.texts);
-        texts.serials = serials_in_order(texts, &mut rows);
+        let texts = in_order(&mut rows, &file.texts);
+        file.texts = Arc::new(texts);
     }
     let mut matched = Matched::default();
     let beyond = rows.partition_point(|row| row.sequence <= count);
@@ -146,38 +151,78 @@ pub fn match_rows(file: &mut ReturnFile, count: u32) -> Matched {
     matched
 }
 
-/// The rows by sequence, doubles in file order: their places are sorted, since a row is much wider.
-fn in_order(rows: &[Row]) -> Vec<Row> {
-    let mut places: Vec<u64> =
-        (0..).zip(rows).map(|(place, row): (u64, &Row)| u64::from(row.sequence) << 32 | place).collect();
-    places.sort_unstable();
-    places.iter().map(|place| rows[(place & u64::from(u32::MAX)) as usize]).collect()
-}
-
-/// The serials in the order of the rows that point to them: they are read in that order, and neighbours lie together.
-fn serials_in_order(texts: &Texts, rows: &mut [Row]) -> Vec<u8> {
+/// Sorts the rows by sequence, doubles in file order, and the serials as the rows that point to them: they are read in that
+/// order, and neighbours lie together.
+fn in_order(rows: &mut Vec<Row>, texts: &Texts) -> Texts {
+    let places = places(rows);
+    *rows = places.iter().map(|place| rows[*place as usize]).collect();
     let width = texts.serial_width;
     let mut serials = Vec::with_capacity(texts.serials.len());
-    for (place, row) in (0..).zip(rows) {
+    for (serial, row) in (0..).zip(rows) {
         let start = row.serial as usize * width;
         serials.extend_from_slice(&texts.serials[start..start + width]);
-        row.serial = place;
+        row.serial = serial;
     }
-    serials
+    Texts { codes: texts.codes.clone(), serials, serial_width: width }
 }
 
-/// Digest of what a bank must echo: account, and ID number and name where its layout returns them (R17 folding).
-/// Eight bytes of SHA-256: narrow enough to be compared for a million rows, stable for ever.
-pub fn echo(account: &str, id_number: Option<&str>, name: Option<&str>) -> i64 {
-    let mut hash = Sha256::new();
-    hash.update(account.as_bytes());
-    for part in [id_number, name] {
-        hash.update([0]);
-        let Some(text) = part else { continue };
-        if needs_folding(text) { hash.update(fold_name(text).as_bytes()) } else { hash.update(text.as_bytes()) }
+/// Places of the rows by sequence. Each sequence has a slot of its own where none comes twice and few are missing; else they
+/// are sorted.
+fn places(rows: &[Row]) -> Vec<u32> {
+    const NONE: u32 = u32::MAX;
+    let most = rows.iter().map(|row| row.sequence as usize).max().unwrap_or(0);
+    if most > 2 * rows.len() {
+        return sorted_places(rows);
     }
-    let digest = hash.finalize();
-    i64::from_be_bytes(digest[..8].try_into().expect("eight bytes"))
+    let mut places = vec![NONE; most + 1];
+    for (place, row) in (0..).zip(rows) {
+        let slot = &mut places[row.sequence as usize];
+        if *slot != NONE {
+            return sorted_places(rows);
+        }
+        *slot = place;
+    }
+    places.retain(|place| *place != NONE);
+    places
+}
+
+/// The same, doubles in file order: sequence and place are sorted together, since a row is much wider.
+fn sorted_places(rows: &[Row]) -> Vec<u32> {
+    let mut keyed: Vec<u64> =
+        (0..).zip(rows).map(|(place, row): (u64, &Row)| u64::from(row.sequence) << 32 | place).collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|keyed| keyed as u32).collect()
+}
+
+/// What a bank must echo, gathered for its digest: the account, and ID number and name where its layout returns them (R17
+/// folding). One for a whole file: its room is used again.
+#[derive(Debug, Default)]
+pub struct Echo(Vec<u8>);
+
+impl Echo {
+    /// Begins again, with the account.
+    pub fn begin(&mut self) -> &mut Vec<u8> {
+        self.0.clear();
+        &mut self.0
+    }
+
+    /// Goes on with the next text, which may be missing.
+    pub fn and(&mut self) -> &mut Vec<u8> {
+        self.0.push(0);
+        &mut self.0
+    }
+
+    /// Eight bytes of SHA-256: narrow enough to be compared for a million rows, stable for ever.
+    pub fn digest(&self) -> i64 {
+        let digest = Sha256::digest(&self.0);
+        i64::from_be_bytes(digest[..8].try_into().expect("eight bytes"))
+    }
+}
+
+/// An echoed text as it is compared.
+pub fn folded(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end();
+    if needs_folding(text) { Cow::Owned(fold_name(text)) } else { Cow::Borrowed(text) }
 }
 
 /// Ordinary Chinese names and ID numbers fold to themselves.
@@ -204,7 +249,7 @@ mod tests {
 
     #[test]
     fn rows_in_any_order_keep_their_own_serials() {
-        for order in [vec![1, 2, 3], vec![3, 1, 2], vec![2, 2, 1, 9, 2, 0], vec![]] {
+        for order in [vec![1, 2, 3], vec![3, 1, 2], vec![3, 1], vec![2, 2, 1, 9, 2, 0], vec![90_000_000, 1], vec![]] {
             let mut given = file(&order);
             let matched = match_rows(&mut given, 3);
             assert!(matched.rows.is_sorted_by(|a, b| a.sequence < b.sequence));

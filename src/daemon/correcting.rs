@@ -89,7 +89,7 @@ pub fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
 
 /// The entries, for the checker.
 fn entries(changes: &Changeset) -> String {
-    let entries = changes.postings.iter().flat_map(|new| &new.posting.entries);
+    let entries = changes.postings.iter().flat_map(|new| new.posting.entries.iter());
     let words = entries.map(|entry| format!("借 {} 贷 {} {} 元", entry.debit(), entry.credit(), entry.amount()));
     words.collect::<Vec<_>>().join("，")
 }

@@ -198,6 +198,34 @@ pub struct Posting {
     pub booked_on: Date,
     /// Posting month (R11).
     pub month: Month,
-    /// Its pairs: one to four.
-    pub entries: Vec<Entry>,
+    /// Its pairs.
+    pub entries: Entries,
+}
+
+/// The pairs of a posting: one to four; none where a correction finds nothing wrong. Held in place, since there are
+/// millions of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries([Option<Entry>; 4]);
+
+impl Entries {
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter().flatten()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0[0].is_none()
+    }
+}
+
+impl FromIterator<Entry> for Entries {
+    /// More than four are a broken invariant.
+    fn from_iter<I: IntoIterator<Item = Entry>>(pairs: I) -> Entries {
+        let mut entries = Entries::default();
+        for (place, pair) in pairs.into_iter().enumerate() {
+            entries.0[place] = Some(pair);
+        }
+        entries
+    }
 }

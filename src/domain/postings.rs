@@ -84,8 +84,6 @@ fn deemed_entry(deemed: Deemed) -> Option<Entry> {
 }
 
 fn posting<const N: usize>(key: PostingKey, event: Event, booked: Booked, entries: [Option<Entry>; N]) -> Posting {
-    // As much room as the chart asks for, in one piece: there are millions of these.
-    let mut pairs = Vec::with_capacity(N);
-    pairs.extend(entries.into_iter().flatten());
-    Posting { key, event, booked_on: booked.on, month: booked.month, entries: pairs }
+    let entries = entries.into_iter().flatten().collect();
+    Posting { key, event, booked_on: booked.on, month: booked.month, entries }
 }

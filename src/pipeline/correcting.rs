@@ -82,7 +82,7 @@ impl Standing {
     fn of(wrong: &Wrong<'_>) -> Standing {
         let mut standing = Standing { own: Money::ZERO, deemed: None };
         let postings = std::iter::once(wrong.posting).chain(wrong.corrections.iter().rev().map(|one| &one.posting));
-        for entry in postings.flat_map(|posting| &posting.entries) {
+        for entry in postings.flat_map(|posting| posting.entries.iter()) {
             match (entry.debit(), entry.credit()) {
                 (_, Account::PersonalOwn) => standing.own += entry.amount(),
                 (Account::PersonalOwn, _) => standing.own = standing.own - entry.amount(),

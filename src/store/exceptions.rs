@@ -247,12 +247,11 @@ pub fn posting(conn: &Connection, id: i64) -> Result<Option<Posting>> {
     let Some((event, booked_on, month)) = head else { return Ok(None) };
     let mut statement = conn
         .prepare_cached("SELECT debit, credit, amount FROM entry WHERE id BETWEEN ?1 * 4 AND ?1 * 4 + 3 ORDER BY id")?;
-    let mut rows = statement.query([id])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
+    let entries = statement.query_and_then([id], |row| {
         let (debit, credit) = (accounts.account(row.get(0)?)?, accounts.account(row.get(1)?)?);
-        entries.push(Entry::new(debit, credit, Money::from_fen(row.get(2)?)));
-    }
+        Ok(Entry::new(debit, credit, Money::from_fen(row.get(2)?)))
+    })?;
+    let entries = entries.collect::<Result<_>>()?;
     let event = Event::ALL[usize::from(event)].0;
     Ok(Some(Posting { key: key(conn, id)?, event, booked_on, month, entries }))
 }

@@ -148,7 +148,7 @@ impl Taken {
         let mut moved = Moved::new();
         for new in &changes.postings {
             let whose = new.concerns.as_ref().and_then(|concerns| concerns.participant);
-            for entry in &new.posting.entries {
+            for entry in new.posting.entries.iter() {
                 moved.insert((
                     new.posting.key.to_string(),
                     whose.map(|id| id.text()).unwrap_or_default(),

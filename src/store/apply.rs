@@ -13,7 +13,6 @@ use crate::store::words::Accounts;
 use crate::store::{Error, Result, Store, book, day, feed};
 use rusqlite::OptionalExtension;
 use sha2::Digest;
-use std::collections::HashMap;
 
 /// What became of a changeset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +86,7 @@ impl Txn<'_> {
             return Ok(Vec::new());
         }
         let mut numbered = Vec::with_capacity(postings.len());
-        let mut bases: HashMap<BatchNumber, i64> = HashMap::new();
+        let mut bases = Bases::default();
         let mut next = self.next_keyed_posting()?;
         for new in postings {
             let arithmetic = match &new.posting.key {
@@ -96,13 +95,7 @@ impl Txn<'_> {
                 _ => None,
             };
             let id = match arithmetic {
-                Some((batch, sequence)) => {
-                    let base = match bases.get(&batch) {
-                        Some(base) => *base,
-                        None => *bases.entry(batch).or_insert(self.batch(batch)?.0 << SEQUENCE_BITS),
-                    };
-                    base + i64::from(sequence)
-                }
+                Some((batch, sequence)) => bases.of(self, batch)? + i64::from(sequence),
                 None => {
                     next += 1;
                     next - 1
@@ -231,30 +224,28 @@ impl Txn<'_> {
         feed::insert(&self.tx, sql, [base, file], &later, value)
     }
 
-    /// Neighbours move by one statement, as most of them do; those that move otherwise follow, each by itself.
+    /// Neighbours move by one statement, as most of them do; those that move otherwise follow, by one for each other way.
     ///
     /// `OR ROLLBACK`: an error ends the transaction anyway, so the engine need not note each page to undo one statement.
     fn move_instructions(&self, moves: &[Move]) -> Result<()> {
-        let mut statement = self.tx.prepare_cached(
-            "UPDATE OR ROLLBACK instruction_state SET state = ?3, outcome = coalesce(?4, outcome) WHERE id BETWEEN ?1 AND ?2",
+        let mut all = self.tx.prepare_cached(
+            "UPDATE OR ROLLBACK instruction_state SET state = ?1, outcome = coalesce(?2, outcome) WHERE id BETWEEN ?3 AND ?4",
         )?;
-        let mut known: Option<(BatchNumber, i64)> = None;
+        let mut some = self.tx.prepare_cached(
+            "UPDATE OR ROLLBACK instruction_state SET state = ?1, outcome = coalesce(?2, outcome)
+             WHERE id IN (SELECT c0 FROM feed)",
+        )?;
+        let mut bases = Bases::default();
         for run in moves.chunk_by(may_move_together) {
-            let batch = run[0].0.batch;
-            let base = match known {
-                Some((known, base)) if known == batch => base,
-                _ => self.batch(batch)?.0 << SEQUENCE_BITS,
-            };
-            known = Some((batch, base));
-            let mut go = |some: &[Move], (state, outcome): Goal| {
-                let first = base + i64::from(some[0].0.sequence);
-                let last = first + some.len() as i64 - 1;
-                statement.execute((first, last, state as i64, outcome.map(|outcome| outcome as i64)))
-            };
-            let usual = usual_goal(run);
-            go(run, usual)?;
-            for other in run.iter().filter(|one| goal(one) != usual) {
-                go(std::slice::from_ref(other), goal(other))?;
+            let first = bases.of(self, run[0].0.batch)? + i64::from(run[0].0.sequence);
+            let goals = goals(run);
+            let (state, outcome) = goals[0];
+            all.execute((state as i64, outcome.map(|outcome| outcome as i64), first, first + run.len() as i64 - 1))?;
+            for other in &goals[1..] {
+                let ids: Vec<i64> =
+                    (first..).zip(run).filter(|(_, one)| goal(one) == *other).map(|(id, _)| id).collect();
+                let (state, outcome) = *other;
+                feed::lend_keys(&ids, || some.execute((state as i64, outcome.map(|outcome| outcome as i64))))?;
             }
         }
         Ok(())
@@ -480,8 +471,8 @@ fn may_move_together(one: &Move, next: &Move) -> bool {
     are_neighbours && one.2.is_some() && next.2.is_some()
 }
 
-/// Where most of these lead.
-fn usual_goal(run: &[Move]) -> Goal {
+/// Where these lead, the most usual goal first.
+fn goals(run: &[Move]) -> Vec<Goal> {
     let mut counts: Vec<(Goal, usize)> = Vec::new();
     for one in run {
         match counts.iter_mut().find(|(known, _)| *known == goal(one)) {
@@ -489,5 +480,23 @@ fn usual_goal(run: &[Move]) -> Goal {
             None => counts.push((goal(one), 1)),
         }
     }
-    counts.into_iter().max_by_key(|(_, count)| *count).expect("a run has a move").0
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.into_iter().map(|(goal, _)| goal).collect()
+}
+
+/// Where the stored numbers of a batch begin: neighbours mostly share their batch.
+#[derive(Default)]
+struct Bases(Option<(BatchNumber, i64)>);
+
+impl Bases {
+    fn of(&mut self, txn: &Txn<'_>, batch: BatchNumber) -> Result<i64> {
+        match self.0 {
+            Some((known, base)) if known == batch => Ok(base),
+            _ => {
+                let base = txn.batch(batch)?.0 << SEQUENCE_BITS;
+                self.0 = Some((batch, base));
+                Ok(base)
+            }
+        }
+    }
 }

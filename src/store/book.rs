@@ -125,24 +125,30 @@ fn read_lines(conn: &Connection, stretch: &Stretch) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// Counts the states of a stretch, and reads those that an awaited instruction does not have: nearly none while a
-/// batch is answered for the first time. Leaves no line where a state is missing.
+/// Reads the states of a stretch, unless all are those of an awaited instruction, as they are while a batch is answered
+/// for the first time: then it is enough to count them. Leaves no line where a state is missing.
 fn read_states(conn: &Connection, stretch: &Stretch, lines: &mut Vec<Line>) -> Result<()> {
-    let mut statement = conn.prepare_cached("SELECT count(*) FROM instruction_state WHERE id BETWEEN ?1 AND ?2")?;
-    let count: i64 = statement.query_row(stretch.ids(), |row| row.get(0))?;
-    if count != lines.len() as i64 {
-        lines.clear();
-    }
-    let mut statement = conn.prepare_cached(
-        "SELECT id, state, closer FROM instruction_state WHERE id BETWEEN ?1 AND ?2 AND (state <> ?3 OR closer <> 0)",
-    )?;
     let (low, high) = stretch.ids();
-    let mut rows = statement.query((low, high, InstructionState::Sent as i64))?;
+    let mut statement = conn.prepare_cached(
+        "SELECT count(*) FROM instruction_state WHERE id BETWEEN ?1 AND ?2 AND state = ?3 AND closer = 0",
+    )?;
+    let awaited: i64 = statement.query_row((low, high, InstructionState::Sent as i64), |row| row.get(0))?;
+    if awaited == lines.len() as i64 {
+        return Ok(());
+    }
+    let mut statement =
+        conn.prepare_cached("SELECT id, state, closer FROM instruction_state WHERE id BETWEEN ?1 AND ?2")?;
+    let mut rows = statement.query((low, high))?;
+    let mut found = 0;
     while let Some(row) = rows.next()? {
         let place = row.get::<_, i64>(0)? - low;
         if let Some(line) = lines.get_mut(place as usize) {
             (line.state, line.closer) = (words::instruction_state(row.get(1)?), row.get(2)?);
+            found += 1;
         }
+    }
+    if found != lines.len() {
+        lines.clear();
     }
     Ok(())
 }
@@ -342,9 +348,8 @@ fn read_lists(conn: &Connection, given: Range, whom: Whom<'_>, all: &mut BTreeMa
 fn read_plans(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
-        "SELECT p.participant, p.state, p.attempts, p.instruction, s.state, b.number, b.debit_on, i.attempt, i.previous
-         FROM plan_now p LEFT JOIN instruction_state s ON s.id = p.instruction
-         LEFT JOIN instruction i ON i.id = p.instruction
+        "SELECT p.participant, p.state, p.attempts, p.instruction, p.asked, b.number, b.debit_on, i.attempt, i.previous
+         FROM plan_now p LEFT JOIN instruction i ON i.id = p.instruction
          LEFT JOIN batch b ON b.id = p.instruction >> 27
          WHERE p.participant BETWEEN ?1 AND ?2 AND p.fee_year = ?3",
         "p.participant",

@@ -103,5 +103,7 @@ fn append(tx: &Transaction<'_>, seq: i64, act: &Act, postings: [u8; 32]) -> Resu
 
 /// Appends one posting with its entries: how the postings of a transaction are covered, in order of their numbers.
 pub(crate) fn cover(bytes: &mut Vec<u8>, posting: [i64; 4], entries: &[[i64; 4]]) {
-    posting.iter().chain(entries.iter().flatten()).for_each(|value| bytes.extend_from_slice(&value.to_be_bytes()));
+    for row in std::iter::once(&posting).chain(entries) {
+        bytes.extend_from_slice(row.map(i64::to_be_bytes).as_flattened());
+    }
 }

@@ -6,27 +6,31 @@
 //!
 //! # Why `unsafe`, and why it is sound
 //!
-//! The engine calls back through an interface of C. This module alone may speak it:
+//! The engine calls back through an interface of C. This module alone speaks it, and by hand: what rusqlite's `vtab` does for
+//! each value costs a tenth of a posting.
 //!
-//! - [`FeedTable`] and [`FeedCursor`] are `#[repr(C)]` and begin with the engine's own structure, as their traits ask.
+//! - [`Cursor`] is `#[repr(C)]` and begins with the engine's own structure, as the interface asks; of the table itself there is no
+//!   more than that structure. The engine gets each from a `Box` of ours, gives back the same pointer, and lets go of it once.
 //!   Neither holds a pointer to a row.
 //! - [`lend`] puts a pointer to the caller's rows where only this thread sees it, with their lifetime taken off, runs the
 //!   statement, and takes the pointer away again, by a guard, so after an error or a panic too. It borrows the rows
 //!   shared for all that time: they stay, and nobody writes into them.
 //! - The engine runs a statement on the thread that steps it. So whoever finds a pointer in [`lent`] is called, further
 //!   up the same stack, by the `lend` that put it there. A statement run at any other time finds none, and fails.
-//! - Text is copied by the engine before the callback returns: no pointer into the rows outlives the call.
+//! - Text is not copied: the engine may point into the rows until the statement is reset. Only [`insert`] lends texts, to one
+//!   statement that it runs to its end, and `execute` resets it before the rows are taken back. [`lend_keys`] lends numbers.
 
 use crate::store::{Error, Result};
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::vtab::{Context, Filters, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabCursor};
-use rusqlite::vtab::{sqlite3_vtab, sqlite3_vtab_cursor};
+use rusqlite::ffi::{
+    SQLITE_ERROR, SQLITE_OK, SQLITE_UTF8, SQLITE_VTAB_DIRECTONLY, sqlite3, sqlite3_context, sqlite3_create_module_v2,
+    sqlite3_declare_vtab, sqlite3_index_info, sqlite3_int64, sqlite3_module, sqlite3_mprintf, sqlite3_result_int64,
+    sqlite3_result_null, sqlite3_result_text64, sqlite3_value, sqlite3_vtab, sqlite3_vtab_config, sqlite3_vtab_cursor,
+};
 use rusqlite::{Connection, Params};
-use std::borrow::Cow;
 use std::cell::Cell;
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::transmute;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 
 /// One value of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +70,12 @@ pub(crate) fn lend_keys<T>(keys: &[i64], work: impl FnOnce() -> T) -> T {
 
 /// Makes the table `feed` known to a connection.
 pub(crate) fn register(conn: &Connection) -> Result<()> {
-    const MODULE: Module<'static, FeedTable> = Module::eponymous_only_module();
-    Ok(conn.create_module(c"feed", &MODULE, None)?)
+    // SAFETY: the handle is open for as long as `conn` is borrowed; module and name live for ever.
+    let code = unsafe { sqlite3_create_module_v2(conn.handle(), c"feed".as_ptr(), &MODULE, null_mut(), None) };
+    match code {
+        SQLITE_OK => Ok(()),
+        code => Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None).into()),
+    }
 }
 
 /// Rows that a statement may read.
@@ -113,90 +121,145 @@ fn lend<T>(rows: &dyn Rows, work: impl FnOnce() -> T) -> T {
 
 /// What is lent now, for the length of one callback.
 #[inline(always)]
-fn lent<T>(work: impl FnOnce(&dyn Rows) -> T) -> rusqlite::Result<T> {
-    match LENT.get() {
-        // SAFETY: the pointer was made from a reference by a `lend` that has not been left, see the module's text.
-        Some(rows) => Ok(work(unsafe { rows.as_ref() })),
-        None => Err(rusqlite::Error::ModuleError("no rows are lent".to_owned())),
-    }
+fn lent<T>(work: impl FnOnce(&dyn Rows) -> T) -> Option<T> {
+    // SAFETY: the pointer was made from a reference by a `lend` that has not been left, see the module's text.
+    LENT.get().map(|rows| work(unsafe { rows.as_ref() }))
 }
 
-/// The table.
-#[repr(C)]
-struct FeedTable {
-    base: sqlite3_vtab,
-}
-
-// SAFETY: `#[repr(C)]`, and the engine's structure is first.
-unsafe impl<'vtab> VTab<'vtab> for FeedTable {
-    type Aux = ();
-    type Cursor = FeedCursor;
-
-    fn connect(
-        db: &mut VTabConnection,
-        _: Option<&()>,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-        _: &[&[u8]],
-    ) -> rusqlite::Result<(Cow<'static, CStr>, FeedTable)> {
-        // No view and no trigger of a store may read it.
-        db.config(VTabConfig::DirectOnly)?;
-        let columns = c"CREATE TABLE feed (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15)";
-        Ok((Cow::Borrowed(columns), FeedTable { base: sqlite3_vtab::default() }))
-    }
-
-    fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<bool> {
-        info.set_estimated_rows(1_000);
-        Ok(true)
-    }
-
-    fn open(&mut self) -> rusqlite::Result<FeedCursor> {
-        Ok(FeedCursor { base: sqlite3_vtab_cursor::default(), row: 0, count: 0 })
-    }
-}
+/// The table, which exists without being created, and can only be read.
+static MODULE: sqlite3_module = sqlite3_module {
+    iVersion: 1,
+    xCreate: None,
+    xConnect: Some(connect),
+    xBestIndex: Some(best_index),
+    xDisconnect: Some(disconnect),
+    xDestroy: None,
+    xOpen: Some(open),
+    xClose: Some(close),
+    xFilter: Some(filter),
+    xNext: Some(next),
+    xEof: Some(eof),
+    xColumn: Some(column),
+    xRowid: Some(rowid),
+    xUpdate: None,
+    xBegin: None,
+    xSync: None,
+    xCommit: None,
+    xRollback: None,
+    xFindFunction: None,
+    xRename: None,
+    xSavepoint: None,
+    xRelease: None,
+    xRollbackTo: None,
+    xShadowName: None,
+    xIntegrity: None,
+};
 
 /// A walk through the rows.
 #[repr(C)]
-struct FeedCursor {
+struct Cursor {
     base: sqlite3_vtab_cursor,
     row: usize,
     count: usize,
 }
 
-// SAFETY: `#[repr(C)]`, and the engine's structure is first.
-unsafe impl VTabCursor for FeedCursor {
-    fn filter(&mut self, _: c_int, _: Option<&str>, _: &Filters<'_>) -> rusqlite::Result<()> {
-        (self.row, self.count) = (0, lent(|rows| rows.count())?);
-        Ok(())
-    }
+// SAFETY of all that follows: the engine passes pointers that it got from here or that are its own, and that live for the call.
 
-    fn next(&mut self) -> rusqlite::Result<()> {
-        self.row += 1;
-        Ok(())
-    }
-
-    fn eof(&self) -> bool {
-        self.row >= self.count
-    }
-
-    fn column(&self, context: &mut Context, column: c_int) -> rusqlite::Result<()> {
-        lent(|rows| context.set_result(rows.value(self.row, column as usize)))?
-    }
-
-    fn rowid(&self) -> rusqlite::Result<i64> {
-        Ok(self.row as i64)
+unsafe extern "C" fn connect(
+    db: *mut sqlite3,
+    _: *mut c_void,
+    _: c_int,
+    _: *const *const c_char,
+    table: *mut *mut sqlite3_vtab,
+    _: *mut *mut c_char,
+) -> c_int {
+    const COLUMNS: &CStr = c"CREATE TABLE feed (c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15)";
+    unsafe {
+        // No view and no trigger of a store may read it.
+        let code = match sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY) {
+            SQLITE_OK => sqlite3_declare_vtab(db, COLUMNS.as_ptr()),
+            code => code,
+        };
+        if code == SQLITE_OK {
+            *table = Box::into_raw(Box::new(sqlite3_vtab::default()));
+        }
+        code
     }
 }
 
-impl ToSql for Value<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match *self {
-            Value::Null => ValueRef::Null,
-            Value::Integer(value) => ValueRef::Integer(value),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-        }))
+unsafe extern "C" fn disconnect(table: *mut sqlite3_vtab) -> c_int {
+    drop(unsafe { Box::from_raw(table) });
+    SQLITE_OK
+}
+
+unsafe extern "C" fn best_index(_: *mut sqlite3_vtab, info: *mut sqlite3_index_info) -> c_int {
+    unsafe { (*info).estimatedRows = 1_000 };
+    SQLITE_OK
+}
+
+unsafe extern "C" fn open(_: *mut sqlite3_vtab, cursor: *mut *mut sqlite3_vtab_cursor) -> c_int {
+    let new = Box::new(Cursor { base: sqlite3_vtab_cursor::default(), row: 0, count: 0 });
+    unsafe { *cursor = Box::into_raw(new).cast() };
+    SQLITE_OK
+}
+
+unsafe extern "C" fn close(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) });
+    SQLITE_OK
+}
+
+unsafe extern "C" fn filter(
+    cursor: *mut sqlite3_vtab_cursor,
+    _: c_int,
+    _: *const c_char,
+    _: c_int,
+    _: *mut *mut sqlite3_value,
+) -> c_int {
+    let cursor = unsafe { &mut *cursor.cast::<Cursor>() };
+    match lent(|rows| rows.count()) {
+        Some(count) => {
+            (cursor.row, cursor.count) = (0, count);
+            SQLITE_OK
+        }
+        None => unsafe { nothing_lent(&cursor.base) },
     }
+}
+
+unsafe extern "C" fn next(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    unsafe { (*cursor.cast::<Cursor>()).row += 1 };
+    SQLITE_OK
+}
+
+unsafe extern "C" fn eof(cursor: *mut sqlite3_vtab_cursor) -> c_int {
+    let cursor = unsafe { &*cursor.cast::<Cursor>() };
+    c_int::from(cursor.row >= cursor.count)
+}
+
+unsafe extern "C" fn column(cursor: *mut sqlite3_vtab_cursor, context: *mut sqlite3_context, column: c_int) -> c_int {
+    let cursor = unsafe { &*cursor.cast::<Cursor>() };
+    let given = lent(|rows| match rows.value(cursor.row, column as usize) {
+        Value::Null => unsafe { sqlite3_result_null(context) },
+        Value::Integer(value) => unsafe { sqlite3_result_int64(context, value) },
+        // No destructor: it stays where it is for as long as the statement runs.
+        Value::Text(text) => unsafe {
+            sqlite3_result_text64(context, text.as_ptr().cast(), text.len() as u64, None, SQLITE_UTF8 as u8);
+        },
+    });
+    match given {
+        Some(()) => SQLITE_OK,
+        None => unsafe { nothing_lent(&cursor.base) },
+    }
+}
+
+unsafe extern "C" fn rowid(cursor: *mut sqlite3_vtab_cursor, number: *mut sqlite3_int64) -> c_int {
+    unsafe { *number = (*cursor.cast::<Cursor>()).row as sqlite3_int64 };
+    SQLITE_OK
+}
+
+/// The engine frees the message.
+unsafe fn nothing_lent(cursor: &sqlite3_vtab_cursor) -> c_int {
+    unsafe { (*cursor.pVtab).zErrMsg = sqlite3_mprintf(c"no rows are lent".as_ptr()) };
+    SQLITE_ERROR
 }
 
 impl From<i64> for Value<'_> {
@@ -301,7 +364,7 @@ mod tests {
     fn another_thread_sees_nothing() {
         let rows = rows();
         lend(&Set { rows: &rows, value }, || {
-            let other = std::thread::spawn(|| lent(|rows| rows.count()).is_err());
+            let other = std::thread::spawn(|| lent(|rows| rows.count()).is_none());
             assert!(other.join().unwrap());
         });
     }

@@ -175,7 +175,7 @@ CREATE TABLE answer (                       -- first answer of each instruction
     booked_on   INTEGER,
     code        TEXT    NOT NULL,
     serial      TEXT    NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE later_answer (                 -- any further one, kept beside it
     instruction INTEGER NOT NULL,
@@ -204,14 +204,14 @@ CREATE TABLE posting (
     booked_on INTEGER NOT NULL,
     month     INTEGER NOT NULL,
     txn       INTEGER NOT NULL              -- audit.seq
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE entry (
     id     INTEGER PRIMARY KEY,
     debit  INTEGER NOT NULL,
     credit INTEGER NOT NULL,
     amount INTEGER NOT NULL CHECK (amount > 0)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE posted_span (                  -- where the postings of a transaction lie: what is new is found without an index
     txn   INTEGER NOT NULL,                 -- audit.seq
@@ -497,7 +497,7 @@ CREATE TABLE feed_file (                    -- files of postings for the busines
 ) STRICT;
 
 CREATE VIEW plan_now AS                     -- 1 waiting, 5 received; 3 settled
-SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_limit,
+SELECT p.participant, p.fee_year, p.version, p.instruction, p.attempts, p.turns_limit, s.state AS asked,
        CASE WHEN p.state = 1 AND s.state = 3 THEN 5 ELSE p.state END AS state
 FROM plan p LEFT JOIN instruction_state s ON s.id = p.instruction;
 

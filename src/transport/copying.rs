@@ -14,8 +14,16 @@ use super::{Digest, Error, disk, escaped};
 pub struct Copying {
     spooled: Spooled,
     bytes: File,
-    /// Brings it to disk and gives it its name.
-    landing: Option<JoinHandle<Result<(), Error>>>,
+    landing: Landing,
+}
+
+/// How far it is brought to disk and given its name.
+#[derive(Debug)]
+enum Landing {
+    UnderWay(JoinHandle<Result<(), Error>>),
+    Landed,
+    /// Its error is told already; it stays failed, however often somebody asks.
+    Failed,
 }
 
 impl Copying {
@@ -27,7 +35,7 @@ impl Copying {
     ) -> Result<Copying, Error> {
         let thread = std::thread::Builder::new().name("landing".to_owned()).spawn(land);
         let landing = thread.map_err(|source| Error::io(&spooled.path, "start a thread for", source))?;
-        Ok(Copying { spooled, bytes, landing: Some(landing) })
+        Ok(Copying { spooled, bytes, landing: Landing::UnderWay(landing) })
     }
 
     /// SHA-256 of its bytes.
@@ -53,22 +61,26 @@ impl Copying {
 
     /// Waits until it is on disk under its name.
     pub fn land(&mut self) -> Result<&Spooled, Error> {
-        let landed = self.landing.take().map_or(Ok(Ok(())), JoinHandle::join);
-        match landed {
-            Ok(Ok(())) => Ok(&self.spooled),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(Error::NotDurable {
-                path: escaped(&self.spooled.path),
-                source: io::Error::other("the thread that did it came to a bad end"),
-            }),
-        }
+        self.landing = match std::mem::replace(&mut self.landing, Landing::Failed) {
+            Landing::UnderWay(thread) => {
+                thread.join().unwrap_or_else(|_| Err(self.not_landed("the thread that did it came to a bad end")))?;
+                Landing::Landed
+            }
+            Landing::Landed => Landing::Landed,
+            Landing::Failed => return Err(self.not_landed("it failed before")),
+        };
+        Ok(&self.spooled)
+    }
+
+    fn not_landed(&self, why: &'static str) -> Error {
+        Error::NotDurable { path: escaped(&self.spooled.path), source: io::Error::other(why) }
     }
 }
 
 impl Drop for Copying {
     /// Nobody is left behind who would put the copy somewhere after its reader has gone on.
     fn drop(&mut self) {
-        let _ = self.landing.take().map(JoinHandle::join);
+        let _ = self.land();
     }
 }
 
@@ -199,6 +211,8 @@ mod tests {
         let failing = || Err(Error::BadName { path: "x".to_owned() });
         let mut failed = Copying::begin(spooled(), copy(), failing).unwrap();
         assert!(matches!(failed.land(), Err(Error::BadName { .. })));
+        assert!(matches!(failed.land(), Err(Error::NotDurable { .. })));
+        assert!(failed.discard().is_err());
     }
 
     #[test]

@@ -51,9 +51,10 @@ pub struct Rounds {
     /// `--today`: something took effect since plans were made, and when the inboxes last changed.
     is_open: bool,
     last_change: Instant,
-    /// Head of the audit log when the figures were last set, and when they may be set again.
+    /// Head of the audit log when the figures were last set, when they may be set again, and whether they must be.
     shown: i64,
     show_again: Instant,
+    is_behind: bool,
     /// The business date for which ageing was judged.
     judged: Option<Date>,
 }
@@ -78,6 +79,7 @@ impl Rounds {
             last_change: now,
             shown: -1,
             show_again: now,
+            is_behind: false,
             judged: None,
         }
     }
@@ -91,6 +93,8 @@ impl Rounds {
     pub fn round(&mut self, wake: Wake) -> Step<Next> {
         let began = Instant::now();
         self.bureau.pulse.beat();
+        // A round that fails does not come again sooner for the figures' sake.
+        self.is_behind = false;
         let visit = match self.carry_out(wake) {
             Ok(visit) => {
                 self.alarms.clear("round", "daemon");
@@ -187,7 +191,9 @@ impl Rounds {
     fn show(&mut self, order: &Order) -> Step<()> {
         let began = Instant::now();
         let (head, today) = (chain::head(self.bureau.store.connection())?.0, order.today());
-        let has_moved = (head != self.shown || self.judged != Some(today)) && began >= self.show_again;
+        let is_behind = head != self.shown || self.judged != Some(today);
+        let has_moved = is_behind && began >= self.show_again;
+        self.is_behind = is_behind && !has_moved;
         if has_moved {
             standing::show(&self.bureau, &self.metrics)?;
             standing::show_differences(&self.bureau, today, &self.metrics, &mut self.alarms)?;
@@ -272,6 +278,7 @@ impl Rounds {
             Some(again) => again.min(PENDING),
             None => ready::alive_every().map_or(IDLE, |every| every.min(IDLE)),
         };
+        let sweep = if self.is_behind { sweep.min(self.show_again.saturating_duration_since(now)) } else { sweep };
         let quiet = self.last_change + self.quiet();
         let scheduled = match self.clock.today {
             Some(_) if self.is_open && quiet > now => quiet,

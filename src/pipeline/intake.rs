@@ -26,7 +26,7 @@ pub struct Intake<T> {
 pub struct RowDefect {
     /// Row of their file, from 1.
     pub row: u32,
-    /// English name of the column.
+    /// English name of the column; empty where the row as a whole is wrong.
     pub column: &'static str,
     /// Stable word.
     pub code: &'static str,
@@ -235,7 +235,7 @@ pub fn statement(table: &Table, words: Words<'_>) -> Intake<StatementRow> {
 
 /// Yuan that came, or went with a minus sign.
 fn moved(text: &str) -> Option<Money> {
-    Money::parse_yuan(text).filter(|yuan| !yuan.is_zero() && (-MOST_MOVED..=MOST_MOVED).contains(yuan))
+    sum(text).filter(|yuan| !yuan.is_zero() && (-MOST_MOVED..=MOST_MOVED).contains(yuan))
 }
 
 /// Acknowledgements of the feed: number and digest of a file.
@@ -295,6 +295,9 @@ fn intake<'a, T>(
     for row in rows {
         let mut reader = Reader::new(row, words);
         let value = read(&mut reader);
+        if row.is_crowded() {
+            reader.refuse_row(&CROWDED);
+        }
         match value {
             Some(value) if reader.defects.is_empty() => intake.rows.push((row.number(), value)),
             _ => intake.defects.append(&mut reader.defects),
@@ -384,14 +387,25 @@ impl<'a> Reader<'a> {
         self.defects.push(defect);
     }
 
+    /// For what is wrong with the row as a whole.
+    fn refuse_row(&mut self, rule: &Rule) {
+        let defect = self.told("", rule, rule.message_zh.to_owned(), String::new());
+        self.defects.push(defect);
+    }
+
     fn defect(&self, column: Column, rule: &Rule, found: String) -> RowDefect {
         let said = if found.is_empty() { String::new() } else { format!("，收到“{found}”") };
+        let message_zh = format!("{}{}{said}", self.row.heading(column), rule.message_zh);
+        self.told(column.word(), rule, message_zh, found)
+    }
+
+    fn told(&self, column: &'static str, rule: &Rule, message_zh: String, found: String) -> RowDefect {
         RowDefect {
             row: self.row.number(),
-            column: column.word(),
+            column,
             code: rule.code,
             expected: rule.expected,
-            message_zh: format!("{}{}{said}", self.row.heading(column), rule.message_zh),
+            message_zh,
             found,
             action_zh: rule.action_zh,
             person: self.person,
@@ -416,6 +430,12 @@ const AS_TEXT: &str = "请把该列设为文本格式，重新填入完整号码
 const ON_PAPER: &str = "请核对证件后改正";
 const MEND: &str = "请改正后重新报送";
 
+const CROWDED: Rule = rule(
+    "crowded",
+    "as many cells as the heading",
+    "本行的格数多于表头，内容可能错位",
+    "含有分隔符（如 1,000.00）的格请加双引号后重新报送",
+);
 const ID_MISSING: Rule = rule("id-missing", "an identity number", "为空", "请填写身份证号后重新报送");
 const ID_LENGTH: Rule =
     rule("id-length", "18 characters (15 of an old one, 20 of a disability number)", "位数不对，应为18位", ON_PAPER);
@@ -509,7 +529,17 @@ fn plain(text: &str) -> Option<String> {
 }
 
 fn yuan(text: &str) -> Option<Money> {
-    Money::parse_yuan(text).filter(|amount| amount.is_positive())
+    sum(text).filter(|amount| amount.is_positive())
+}
+
+/// Yuan as sheets show them: `1,000.00` too, where every comma stands before three digits.
+fn sum(text: &str) -> Option<Money> {
+    let (whole, decimals) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut groups = whole.split(',');
+    let first = groups.next()?.trim_start_matches('-');
+    let mut rest = groups.peekable();
+    let is_grouped = rest.peek().is_none() || (1..=3).contains(&first.len()) && rest.all(|group| group.len() == 3);
+    Money::parse_yuan(&(whole.replace(',', "") + decimals)).filter(|_| is_grouped)
 }
 
 /// A day on which business can have been done; 1900 and 1990 are what a spreadsheet makes of a slip.

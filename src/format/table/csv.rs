@@ -3,7 +3,7 @@
 //! The separators, quotes and line ends are ASCII below 0x30, or `;` (0x3B) and never the second or a later byte of a
 //! GB18030 character (0x30 to 0x39, 0x40 and above): these bytes may be split before they are decoded.
 
-use super::{Builder, Cells, Table, TableFault, TableKind};
+use super::{Builder, Cells, Notice, Table, TableFault, TableKind};
 use encoding_rs::{DecoderResult, GB18030};
 use std::borrow::Cow;
 
@@ -77,13 +77,25 @@ impl<'a> Csv<'a> {
 
     fn feed(&mut self, builder: &mut Builder<'_>) -> Result<(), TableFault> {
         let mut cells = Cells::default();
+        let mut short = Vec::new();
         loop {
             let number = self.line;
             if !self.record(&mut cells)? {
-                return Ok(());
+                break;
             }
-            builder.row(number, &cells)?;
+            if !builder.row(number, &cells)? {
+                continue;
+            }
+            match builder.table.as_mut() {
+                Some(table) if !cells.get_from(builder.heading_cells).is_empty() => table.crowded.push(number),
+                _ if cells.ends.len() < builder.heading_cells => short.push(number),
+                _ => {}
+            }
         }
+        if let (Some(table), [first, ..]) = (builder.table.as_mut(), short.as_slice()) {
+            table.notices.push(short_rows(*first, short.len()));
+        }
+        Ok(())
     }
 
     /// Reads one record; false at the end of the file.
@@ -189,6 +201,12 @@ impl<'a> Csv<'a> {
         let line = before.iter().filter(|b| **b == b'\n').count() as u32 + 1;
         fault.at(line, at - line_start + 1)
     }
+}
+
+/// Excel leaves out separators at the end of a row, and so does an upload that went wrong: the sender knows which.
+fn short_rows(first: u32, rows: usize) -> Notice {
+    let message_zh = format!("有 {rows} 行的格数少于表头（首个为第 {first} 行），缺少的格按空白读取");
+    Notice { row: first, code: "short-rows", message_zh }
 }
 
 /// A field of the file: its bytes without quotes, and where they start.

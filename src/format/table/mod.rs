@@ -26,6 +26,8 @@ pub struct Table {
     places: [Option<u8>; Column::ALL.len()],
     /// Row of the file of each row.
     numbers: Vec<u32>,
+    /// Rows of the file with more cells than the heading, in order: a separator inside a cell has moved what follows.
+    crowded: Vec<u32>,
     /// End of each cell in `text`, row by row.
     ends: Vec<u32>,
     /// All cells, one after the other: a million rows are two allocations, not ten million.
@@ -94,6 +96,11 @@ impl<'a> Row<'a> {
         self.table.numbers[self.index]
     }
 
+    /// Whether it has more cells than the heading: none of them is surely below its own heading then.
+    pub fn is_crowded(&self) -> bool {
+        self.table.crowded.binary_search(&self.number()).is_ok()
+    }
+
     /// What its table calls a column.
     pub fn heading(&self, column: Column) -> &'static str {
         self.table.kind.heading(column)
@@ -135,8 +142,16 @@ impl Cells {
     }
 
     fn get(&self, place: usize) -> &str {
-        let start = if place == 0 { 0 } else { self.ends.get(place - 1).copied().unwrap_or(self.text.len()) };
-        &self.text[start..self.ends.get(place).copied().unwrap_or(self.text.len())]
+        &self.text[self.start(place)..self.ends.get(place).copied().unwrap_or(self.text.len())]
+    }
+
+    /// The text of all cells from this one on.
+    fn get_from(&self, place: usize) -> &str {
+        &self.text[self.start(place)..]
+    }
+
+    fn start(&self, place: usize) -> usize {
+        if place == 0 { 0 } else { self.ends.get(place - 1).copied().unwrap_or(self.text.len()) }
     }
 
     fn iter(&self) -> impl Iterator<Item = &str> {
@@ -155,8 +170,9 @@ struct Builder<'k> {
     kinds: &'k [TableKind],
     /// Places in the file of the known columns, once the heading was found.
     sources: Vec<usize>,
-    /// The row that it was found in.
+    /// The row that it was found in, and its cells, known or not.
     heading_row: u32,
+    heading_cells: usize,
     table: Option<Table>,
     /// The row that looks most like a heading, for the message when none is one.
     nearest: Option<(u32, Vec<Column>)>,
@@ -165,25 +181,34 @@ struct Builder<'k> {
 
 impl<'k> Builder<'k> {
     fn new(kinds: &'k [TableKind]) -> Builder<'k> {
-        Builder { kinds, sources: Vec::new(), heading_row: 0, table: None, nearest: None, rows_before: 0 }
+        Builder {
+            kinds,
+            sources: Vec::new(),
+            heading_row: 0,
+            heading_cells: 0,
+            table: None,
+            nearest: None,
+            rows_before: 0,
+        }
     }
 
-    fn row(&mut self, number: u32, cells: &Cells) -> Result<(), TableFault> {
+    /// Takes a row of the file; true where it is one of the table.
+    fn row(&mut self, number: u32, cells: &Cells) -> Result<bool, TableFault> {
         if cells.text.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(table) = &mut self.table else { return self.look_for_heading(number, cells) };
+        let Some(table) = &mut self.table else { return self.look_for_heading(number, cells).map(|()| false) };
         if let Some(word) = total_or_footer(table.kind, &self.sources, &table.columns, cells) {
             let message_zh = format!("第 {number} 行是“{word}”行，未读取");
             table.notices.push(Notice { row: number, code: "total-row", message_zh });
-            return Ok(());
+            return Ok(false);
         }
         for place in &self.sources {
             table.text.push_str(cells.get(*place));
             table.ends.push(table.text.len() as u32);
         }
         table.numbers.push(number);
-        if table.text.len() > MOST_TEXT_BYTES { Err(too_large("1 GiB of text")) } else { Ok(()) }
+        if table.text.len() > MOST_TEXT_BYTES { Err(too_large("1 GiB of text")) } else { Ok(true) }
     }
 
     fn look_for_heading(&mut self, number: u32, cells: &Cells) -> Result<(), TableFault> {
@@ -232,9 +257,9 @@ impl<'k> Builder<'k> {
             columns.push(column);
             self.sources.push(place);
         }
-        self.heading_row = number;
-        let (numbers, ends, text) = (Vec::new(), Vec::new(), String::new());
-        Ok(Table { kind, columns, notices, places, numbers, ends, text })
+        (self.heading_row, self.heading_cells) = (number, cells.ends.len());
+        let (numbers, crowded, ends, text) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        Ok(Table { kind, columns, notices, places, numbers, crowded, ends, text })
     }
 
     fn no_heading(&self) -> TableFault {

@@ -45,6 +45,7 @@ fn told(bytes: &[u8], name: &str) -> String {
         TableKind::Payments => rows_told(payments(&table, words())),
         TableKind::Transfers => rows_told(payers::transfers(&table, words())),
         TableKind::ExpostPaid => rows_told(payers::payouts(&table, words())),
+        TableKind::Statement => rows_told(statement(&table, words())),
         _ => format!("{} rows\n", table.len()),
     }
 }

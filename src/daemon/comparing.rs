@@ -7,8 +7,7 @@ use crate::domain::calendar::{Date, Month};
 use crate::domain::participant::{DistrictCode, Payer};
 use crate::format::cell::Kind;
 use crate::format::paper::{Cell, Column, Paper};
-use crate::pipeline::comparison::{Difference, Differs, compare};
-use crate::pipeline::mobilise::Recognised;
+use crate::pipeline::comparison::{Comparing, Difference, Differs};
 use crate::store::comparisons::{Snapshot, before, counts, of_month};
 use crate::store::{files, recognised};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,20 +74,13 @@ fn look(bureau: &Bureau, recognized_year: i16, today: Date) -> Step<Comparison> 
     let fee_year = fee_year_of(bureau, recognized_year);
     let Some((policy, year)) = bureau.config.policies.of(fee_year) else { return no_policy(fee_year) };
     let conn = bureau.store.connection();
-    let people = recognised::everybody(conn, recognized_year, fee_year, None)?;
-    let differences = compare(policy, year, &people, today);
+    let mut comparing = Comparing::new(policy, year, today);
+    recognised::everybody(conn, (recognized_year, fee_year), None, &mut |person| comparing.see(&person))?;
+    let names = comparing.differences();
+    let differences = names.keys().copied().collect();
     let now = Snapshot { made_on: Some(today), differences, counts: counts(conn, recognized_year)? };
     let before = before(conn, recognized_year, Month::of(today))?;
-    let names = names(&people, &now.differences);
     Ok(Comparison { recognized_year, today, before, now, names })
-}
-
-fn names(people: &[Recognised], differences: &BTreeSet<Difference>) -> BTreeMap<Difference, String> {
-    let about = |person: &Recognised| {
-        let each = Differs::ALL.into_iter().map(|(class, ..)| (person.district, class, person.id));
-        each.filter(|key| differences.contains(key)).map(|key| (key, person.name.clone())).collect::<Vec<_>>()
-    };
-    people.iter().flat_map(about).collect()
 }
 
 impl Comparison {

@@ -213,12 +213,14 @@ fn replan(
         touched.iter().filter_map(|(id, category)| Some((*id, policy.fee_year_of(*category, year)?))).collect();
     for (id, fee_year) in people {
         let Some((policy, terms)) = config.policies.of(fee_year) else { continue };
-        let dossier = book::dossier(txn.connection(), id, fee_year)?;
-        if dossier.plan.is_some() {
-            let mut changes = Changeset::default();
-            planning::plan(policy, terms, &dossier, false, order.today(), &mut changes);
-            txn.write(&changes, Some(file), order.today())?;
+        // Asked first: the lists of a year come before its plans, and a dossier takes longer than this question.
+        if !files::planned_years_of(txn.connection(), id.key())?.contains(&fee_year) {
+            continue;
         }
+        let dossier = book::dossier(txn.connection(), id, fee_year)?;
+        let mut changes = Changeset::default();
+        planning::plan(policy, terms, &dossier, false, order.today(), &mut changes);
+        txn.write(&changes, Some(file), order.today())?;
     }
     Ok(())
 }

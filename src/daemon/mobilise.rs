@@ -35,12 +35,13 @@ pub fn unreached(
     years.dedup();
     for lag in years {
         let Some((policy, year)) = config.policies.of(recognized_year + lag) else { continue };
-        for person in recognised::everybody(conn, recognized_year, recognized_year + lag, scope)? {
+        let years = (recognized_year, recognized_year + lag);
+        recognised::everybody(conn, years, scope, &mut |person| {
             let counts = policy.category(person.category).is_some_and(|terms| terms.lag == lag);
             if let Some(kind) = reach(policy, year, &person, today).filter(|_| counts) {
                 found.push((kind, person));
             }
-        }
+        })?;
     }
     found.sort_by_key(|(kind, person)| (person.payer, person.district, *kind, person.id));
     Ok(found)

@@ -5,7 +5,7 @@ use crate::domain::ids::IdNumber;
 use crate::domain::participant::{DistrictCode, Payer, Status};
 use crate::domain::policy::{Policy, YearTerms, same_name};
 use crate::pipeline::mobilise::Recognised;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How lists and roster differ about a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,40 +52,58 @@ impl Differs {
 /// One difference: in which district, how, about whom.
 pub type Difference = (DistrictCode, Differs, IdNumber);
 
-/// All differences of the lists in force of one recognition year, by the district that recognised.
-pub fn compare(policy: &Policy, year: &YearTerms, people: &[Recognised], today: Date) -> BTreeSet<Difference> {
-    let mut found = BTreeSet::new();
-    let mut scopes: BTreeMap<IdNumber, BTreeSet<(Payer, DistrictCode)>> = BTreeMap::new();
-    for person in people {
-        let mut note = |how| found.insert((person.district, how, person.id));
-        scopes.entry(person.id).or_default().insert((person.payer, person.district));
-        if policy.age_refusal(person.id, year.fee_year, today).is_err() {
+/// A comparison of the lists in force of one recognition year. It sees everybody once and keeps what differs: a city's
+/// lists do not lie in memory.
+pub struct Comparing<'p> {
+    policy: &'p Policy,
+    year: &'p YearTerms,
+    today: Date,
+    found: BTreeMap<Difference, String>,
+    /// Who stands on which list, and by what name.
+    listed: Vec<(IdNumber, Payer, DistrictCode, Box<str>)>,
+}
+
+impl<'p> Comparing<'p> {
+    /// Before anybody was seen.
+    pub fn new(policy: &'p Policy, year: &'p YearTerms, today: Date) -> Comparing<'p> {
+        Comparing { policy, year, today, found: BTreeMap::new(), listed: Vec::new() }
+    }
+
+    /// One person of one list.
+    pub fn see(&mut self, person: &Recognised) {
+        let mut note = |how| self.found.insert((person.district, how, person.id), person.name.clone());
+        self.listed.push((person.id, person.payer, person.district, person.name.as_str().into()));
+        if self.policy.age_refusal(person.id, self.year.fee_year, self.today).is_err() {
             note(Differs::OverAge);
         }
         let Some(enrolled) = &person.enrolled else {
             note(Differs::NotEnrolled);
-            continue;
+            return;
         };
         if !same_name(&enrolled.name, &person.name) {
             note(Differs::Name);
         }
-        if enrolled.status != Status::Normal && enrolled.status_since <= today {
+        if enrolled.status != Status::Normal && enrolled.status_since <= self.today {
             note(Differs::Status);
         }
         if enrolled.district != person.district {
             note(Differs::District);
         }
     }
-    for (id, scopes) in scopes.into_iter().filter(|(_, scopes)| scopes.len() > 1) {
-        let payers: BTreeSet<Payer> = scopes.iter().map(|(payer, _)| *payer).collect();
-        for (payer, district) in &scopes {
-            if payers.len() > 1 {
-                found.insert((*district, Differs::Payers, id));
-            }
-            if scopes.iter().any(|(other, at)| other == payer && at != district) {
-                found.insert((*district, Differs::Districts, id));
+
+    /// All differences with the list's name for the person, by the district that recognised.
+    pub fn differences(mut self) -> BTreeMap<Difference, String> {
+        self.listed.sort_unstable();
+        for lists in self.listed.chunk_by(|one, other| one.0 == other.0) {
+            for (id, payer, district, name) in lists {
+                if lists.iter().any(|(_, other, ..)| other != payer) {
+                    self.found.insert((*district, Differs::Payers, *id), name.to_string());
+                }
+                if lists.iter().any(|(_, other, at, _)| other == payer && at != district) {
+                    self.found.insert((*district, Differs::Districts, *id), name.to_string());
+                }
             }
         }
+        self.found
     }
-    found
 }

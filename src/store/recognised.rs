@@ -12,14 +12,14 @@ use crate::pipeline::mobilise::{Enrolled, Recognised, Unpaid};
 use crate::store::{Result, date, day, words};
 use rusqlite::{Connection, Row};
 
-/// Everybody in force of a recognition year, with the plan of a fee year: by payer, district and person. One row for each
-/// person of a list; of several categories the first. Of one list only where `scope` says so.
+/// Everybody in force of a recognition year, with the plan of a fee year: by payer, district and person, one by one, for they
+/// may be a million. Once for each person of a list; of several categories the first. Of one list only where `scope` says so.
 pub fn everybody(
     conn: &Connection,
-    year: i16,
-    fee_year: FeeYear,
+    (year, fee_year): (i16, FeeYear),
     scope: Option<(Payer, DistrictCode)>,
-) -> Result<Vec<Recognised>> {
+    take: &mut dyn FnMut(Recognised),
+) -> Result<()> {
     let which = scope.map_or("", |_| "AND r.payer = ?3 AND r.district = ?4");
     let sql = format!(
         "SELECT r.payer, r.district, r.participant, min(r.category), r.name, p.name, p.district, p.status,
@@ -37,11 +37,10 @@ pub fn everybody(
         Some((payer, district)) => statement.query((year, fee_year, payer as i64, district.as_str()))?,
         None => statement.query((year, fee_year))?,
     };
-    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(recognised(row)?);
+        take(recognised(row)?);
     }
-    Ok(found)
+    Ok(())
 }
 
 fn recognised(row: &Row<'_>) -> Result<Recognised> {

@@ -41,6 +41,7 @@ pub use chain::{Act, Txn};
 pub use files::{Arrived, FileState, ListVersion};
 
 use crate::domain::calendar::Date;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -210,6 +211,9 @@ impl Store {
             conn.pragma_update(None, pragma, value)?;
         }
         conn.pragma_update(None, "cell_size_check", "ON")?;
+        // A plan hangs on the statement alone, never on a value: else a cached statement, whose values are cleared each time
+        // it is put away, is compiled anew at every use.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.pragma_update(None, "cache_size", -16_384)?;
         // 512 MB: the daemon folds the log back beside its work (`fold`); a commit does it only where nobody else has.
         conn.pragma_update(None, "wal_autocheckpoint", 16_384)?;

@@ -136,11 +136,11 @@ fn write(
     }
     let before = files::listed(txn.connection(), &version.scope)?;
     let change = compare(list, &before, version.policy.max_removed);
-    let moves = difference(&before, &change);
+    let moves = || difference(&before, &change);
     listed.notes.push(counts(txn, &version, &change)?);
     listed.notes.extend(waiting::void_overtaken(txn, &version.scope)?);
     if version.config.approvals.lists == Needs::Second {
-        listed.notes.push(waiting::ask_version(txn, &version, &moves, &given.sha256, order)?);
+        listed.notes.push(waiting::ask_version(txn, &version, &moves(), &given.sha256, order)?);
     } else {
         listed.notes.extend(bring_into_force(txn, &version, &change, change.removals_wait, order)?);
     }
@@ -149,7 +149,7 @@ fn write(
     }
     mobilise::post(txn, version.config, &version.scope, order.today())?;
     // The first list of a scope is its own difference.
-    listed.moves = if before.is_empty() { Vec::new() } else { moves };
+    listed.moves = if before.is_empty() { Vec::new() } else { moves() };
     Ok(Ended::Listed(Box::new(listed)))
 }
 
@@ -188,9 +188,10 @@ fn is_late(config: &Config, policy: &Policy, list: &ListFile, arrived: Date) -> 
 }
 
 fn counts(txn: &Txn<'_>, version: &Version<'_>, change: &ListChange) -> store::Result<String> {
-    let keys: Vec<i64> = version.list.rows.iter().map(|(_, row)| row.id.key()).collect();
-    let enrolled = files::participants(txn.connection(), &keys)?;
-    let absent = version.list.rows.iter().filter(|(_, row)| !enrolled.contains_key(&row.id.key())).count();
+    let mut absent = 0;
+    for (_, row) in &version.list.rows {
+        absent += usize::from(!files::is_enrolled(txn.connection(), row.id)?);
+    }
     Ok(format!(
         "新增或变更 {} 人，退出 {} 人，未变 {} 人；其中未参保 {absent} 人，请动员参保",
         change.added.len(),

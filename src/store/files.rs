@@ -219,6 +219,11 @@ pub fn participants(conn: &Connection, keys: &[i64]) -> Result<BTreeMap<i64, Par
     Ok(found)
 }
 
+/// Whether somebody is on the roster.
+pub fn is_enrolled(conn: &Connection, id: IdNumber) -> Result<bool> {
+    Ok(conn.prepare_cached("SELECT 1 FROM participant WHERE id = ?1")?.exists([id.key()])?)
+}
+
 /// Fee years for which a participant has a plan.
 pub fn planned_years(conn: &Connection) -> Result<Vec<FeeYear>> {
     let mut statement = conn.prepare_cached("SELECT DISTINCT fee_year FROM plan ORDER BY fee_year")?;

@@ -290,3 +290,21 @@ pub(crate) fn day(date: Date) -> i64 {
 pub(crate) fn date(value: i64) -> Date {
     crate::domain::calendar::from_yyyymmdd(value).expect("the store holds dates that it was given")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus::{RePrepare, Run};
+
+    #[test]
+    fn a_cached_statement_is_compiled_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&folder.path().join("daikou.db")).unwrap();
+        let sql = "SELECT fee_year FROM plan WHERE participant = ?1 ORDER BY fee_year";
+        for id in [1_i64, 2, 3] {
+            assert!(!store.connection().prepare_cached(sql).unwrap().exists([id]).unwrap());
+        }
+        let statement = store.connection().prepare_cached(sql).unwrap();
+        assert_eq!((statement.get_status(Run), statement.get_status(RePrepare)), (3, 0));
+    }
+}

@@ -241,6 +241,9 @@ fn ten_large_returns_at_once_stay_below_256_mib() {
     let peak = peak_kib(&daemon);
     println!("shown after the day's plans in {:?}, {peak} KiB at most", began.elapsed());
     assert!(peak < 256 * 1024, "{peak} KiB");
+    let (audit, words) = bureau.daikou(&["audit"]);
+    assert_eq!(audit, Some(0), "{words}");
+    println!("{words}");
 }
 
 fn wait_long(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -68,7 +68,7 @@ pub struct Resolution {
 }
 
 /// An exception with all that a decision on it needs.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Matter<'a> {
     /// Its id.
     pub id: i64,
@@ -353,6 +353,10 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, out: &mut Chang
     if plan.state.is_paid() {
         return Err("该年度已收足：请退款 refund".to_owned());
     }
+    // Money beside an instruction whose own money went back is recognised by its exception alone.
+    let is_over = |state| matches!(state, InstructionState::Refunded | InstructionState::Reversed);
+    let matter =
+        &Matter { instruction: matter.instruction.filter(|instruction| !is_over(instruction.state)), ..*matter };
     let own_pool = pool(matter, dossier);
     // Of a date that is missing or impossible the day on which the file came says nothing (R11).
     let is_known = matter.class != Class::BadBookingDate;
@@ -396,16 +400,29 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, out: &mut Chang
         PlanEvent::PaidWhole
     };
     spend(matter, &own_pool, amount, resolution, out);
-    if let Some(instruction) = matter.instruction.filter(|instruction| instruction.state == InstructionState::Suspense)
-    {
-        move_instruction(instruction, InstructionEvent::Settled, None, out)?;
-    }
+    settle_held(matter, out)?;
     // R12: another attempt must not be paid as well: withdrawn if it has not left, else looked at when it answers.
     let number = matter.instruction.map(|instruction| instruction.number);
     let other = plan.live().is_some_and(|live| Some(live.number) != number);
     let state = if other { release_live(plan, plan.state, out) } else { plan.state };
     push_plan(dossier, state.after(event).map_err(|illegal| illegal.message_zh())?, 0, out);
     Ok(())
+}
+
+/// The instruction whose money is recognised settles: it is in suspense, or its money was held beside it, because another
+/// attempt was live when it came.
+fn settle_held(matter: &Matter<'_>, out: &mut Changeset) -> Result<(), No> {
+    use InstructionState::{Cancelled, Failed, Suspense};
+    let Some(instruction) = matter.instruction else { return Ok(()) };
+    match instruction.state {
+        Suspense => move_instruction(instruction, InstructionEvent::Settled, None, out),
+        Failed | Cancelled => {
+            let held = instruction.state.after(InstructionEvent::MoneyHeld).map_err(|illegal| illegal.message_zh())?;
+            let held = InstructionMatter { state: held, ..instruction.clone() };
+            move_instruction(&held, InstructionEvent::Settled, Some(Outcome::Ok), out)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fits(terms: &Terms, amount: Money) -> bool {

@@ -295,8 +295,8 @@ fn intake<'a, T>(
     for row in rows {
         let mut reader = Reader::new(row, words);
         let value = read(&mut reader);
-        if row.is_crowded() {
-            reader.refuse_row(&CROWDED);
+        if row.is_torn() {
+            reader.refuse_row(&TORN);
         }
         match value {
             Some(value) if reader.defects.is_empty() => intake.rows.push((row.number(), value)),
@@ -430,10 +430,10 @@ const AS_TEXT: &str = "请把该列设为文本格式，重新填入完整号码
 const ON_PAPER: &str = "请核对证件后改正";
 const MEND: &str = "请改正后重新报送";
 
-const CROWDED: Rule = rule(
-    "crowded",
-    "as many cells as the heading",
-    "本行的格数多于表头，内容可能错位",
+const TORN: Rule = rule(
+    "torn",
+    "as many cells as the heading, none torn by a separator",
+    "本行的格数多于表头，或金额被逗号拆开，内容已错位",
     "含有分隔符（如 1,000.00）的格请加双引号后重新报送",
 );
 const ID_MISSING: Rule = rule("id-missing", "an identity number", "为空", "请填写身份证号后重新报送");

@@ -3,7 +3,7 @@
 //! The separators, quotes and line ends are ASCII below 0x30, or `;` (0x3B) and never the second or a later byte of a
 //! GB18030 character (0x30 to 0x39, 0x40 and above): these bytes may be split before they are decoded.
 
-use super::{Builder, Cells, Notice, Table, TableFault, TableKind};
+use super::{Builder, Cells, Column, Notice, Table, TableFault, TableKind};
 use encoding_rs::{DecoderResult, GB18030};
 use std::borrow::Cow;
 
@@ -86,8 +86,9 @@ impl<'a> Csv<'a> {
             if !builder.row(number, &cells)? {
                 continue;
             }
+            let is_torn = self.separator == b',' && has_torn_amount(builder, &cells);
             match builder.table.as_mut() {
-                Some(table) if !cells.get_from(builder.heading_cells).is_empty() => table.crowded.push(number),
+                Some(table) if is_torn || !cells.get_from(builder.heading_cells).is_empty() => table.torn.push(number),
                 _ if cells.ends.len() < builder.heading_cells => short.push(number),
                 _ => {}
             }
@@ -201,6 +202,23 @@ impl<'a> Csv<'a> {
         let line = before.iter().filter(|b| **b == b'\n').count() as u32 + 1;
         fault.at(line, at - line_start + 1)
     }
+}
+
+/// `1,000.00` without quotes: an amount of up to three digits without decimals, beside three digits with decimals. In a row
+/// that also lacks its last cell, the number of cells shows nothing.
+fn has_torn_amount(builder: &Builder<'_>, cells: &Cells) -> bool {
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let starts = |text: &str| (1..=3).contains(&text.len()) && is_digits(text);
+    let goes_on = |text: &str| {
+        text.split_once('.').is_some_and(|(whole, cents)| {
+            whole.len() == 3 && (1..=2).contains(&cents.len()) && is_digits(whole) && is_digits(cents)
+        })
+    };
+    let columns = builder.table.iter().flat_map(|table| &table.columns);
+    columns
+        .zip(&builder.sources)
+        .filter(|(column, _)| matches!(column, Column::Amount | Column::Tier))
+        .any(|(_, place)| starts(cells.get(*place).trim_start_matches('-')) && goes_on(cells.get(*place + 1)))
 }
 
 /// Excel leaves out separators at the end of a row, and so does an upload that went wrong: the sender knows which.

@@ -26,8 +26,9 @@ pub struct Table {
     places: [Option<u8>; Column::ALL.len()],
     /// Row of the file of each row.
     numbers: Vec<u32>,
-    /// Rows of the file with more cells than the heading, in order: a separator inside a cell has moved what follows.
-    crowded: Vec<u32>,
+    /// Rows of the file in which a separator has torn a cell and moved what follows, in order: there are more cells than in
+    /// the heading, or an amount goes on in the next cell.
+    torn: Vec<u32>,
     /// End of each cell in `text`, row by row.
     ends: Vec<u32>,
     /// All cells, one after the other: a million rows are two allocations, not ten million.
@@ -96,9 +97,9 @@ impl<'a> Row<'a> {
         self.table.numbers[self.index]
     }
 
-    /// Whether it has more cells than the heading: none of them is surely below its own heading then.
-    pub fn is_crowded(&self) -> bool {
-        self.table.crowded.binary_search(&self.number()).is_ok()
+    /// Whether a separator has torn a cell: none is surely below its own heading then.
+    pub fn is_torn(&self) -> bool {
+        self.table.torn.binary_search(&self.number()).is_ok()
     }
 
     /// What its table calls a column.
@@ -258,8 +259,8 @@ impl<'k> Builder<'k> {
             self.sources.push(place);
         }
         (self.heading_row, self.heading_cells) = (number, cells.ends.len());
-        let (numbers, crowded, ends, text) = (Vec::new(), Vec::new(), Vec::new(), String::new());
-        Ok(Table { kind, columns, notices, places, numbers, crowded, ends, text })
+        let (numbers, torn, ends, text) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        Ok(Table { kind, columns, notices, places, numbers, torn, ends, text })
     }
 
     fn no_heading(&self) -> TableFault {

@@ -5,9 +5,11 @@ use crate::cli::facts::{all_as_json, as_lines};
 use crate::cli::out::say;
 use crate::cli::{CliError, Context, Exit, Ran};
 use crate::daemon::bureau::{Bureau, StepError};
+use crate::daemon::planning::why_unplanned;
+use crate::domain::calendar::Date;
 use crate::domain::ids::{BatchNumber, IdNumber, InstructionNumber};
 use crate::store::explain::{self, Chain, Lookup};
-use crate::store::facts::Facts;
+use crate::store::facts::{Fact, Facts};
 use rusqlite::Connection;
 use serde_json::{Map, json};
 
@@ -75,6 +77,9 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Ran {
     let Some(mut tables) = tables(&subject, &bureau)? else {
         return Err(StepError::Refused(format!("查不到“{text}”")).into());
     };
+    if let Subject::Person(id) = subject {
+        tables.push(unplanned(&bureau, id, context.now().date())?);
+    }
     // What all of it rests on: bytes that came, and rows of the log that cover them.
     let sources = explain::sources(bureau.store.connection(), &tables)?;
     tables.push(sources);
@@ -88,6 +93,15 @@ pub fn run(args: &ExplainArgs, context: &Context) -> Ran {
         say(&shown.join("\n")).map_err(|error| CliError::Io("stdout".to_owned(), error))?;
     }
     Ok(Exit::Done)
+}
+
+/// Why the year that is planned now has no plan of theirs, where that is so.
+fn unplanned(bureau: &Bureau, id: IdNumber, today: Date) -> Result<Facts, CliError> {
+    let mut facts = Facts::new("unplanned", &["fee_year", "reason"]);
+    if let Some((fee_year, reason)) = why_unplanned(bureau, id, today)? {
+        facts.rows.push(vec![Fact::Number(fee_year.into()), Fact::Text(reason)]);
+    }
+    Ok(facts)
 }
 
 /// A name or digest is that of a drop file, else that of a file of ours.

@@ -13,6 +13,7 @@ const CHINESE: &[(&str, &str)] = &[
     ("lists", "名单"),
     ("plans", "缴费计划"),
     ("versions", "计划版本"),
+    ("unplanned", "没有缴费计划"),
     ("instructions", "扣款指令"),
     ("deliveries", "批次与发送"),
     ("returns", "回盘"),

@@ -21,18 +21,21 @@ pub fn run(args: &PlanArgs, context: &Context) -> Ran {
     let report = plan(&mut bureau, args.year, &context.order(), &mut |people| bar.set_position(people))?;
     bar.finish_and_clear();
     if context.json {
-        let shown = json!({ "plans": report.plans, "refused": report.refused, "exceptions": report.exceptions });
+        let shown = json!({ "plans": report.plans, "refused": report.refused(), "exceptions": report.exceptions });
         context.print_json(&shown);
     } else if report.waits {
-        let (year, plans, refused) = (args.year, report.plans, report.refused);
+        let (year, plans, refused) = (args.year, report.plans, report.refused_zh());
         let command = approve_command(&year.to_string());
-        println!("{year} 年度缴费计划已提交：{plans} 人有计划，{refused} 人不符合条件；待另一人批准：{command}");
+        println!("{year} 年度缴费计划已提交：{plans} 人有计划，{refused}；待另一人批准：{command}");
     } else if context.order().today().year() > args.year {
         println!("{} 年度已结束：{} 个未收足的计划已失效", args.year, report.lapsed);
     } else {
         println!(
-            "{} 年度缴费计划：{} 人有计划，{} 人不符合条件，新增例外 {} 项",
-            args.year, report.plans, report.refused, report.exceptions
+            "{} 年度缴费计划：{} 人有计划，{}，新增例外 {} 项",
+            args.year,
+            report.plans,
+            report.refused_zh(),
+            report.exceptions
         );
     }
     Ok(Exit::Done)

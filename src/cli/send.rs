@@ -27,14 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Runs `send`.
 pub fn run(args: &SendArgs, context: &Context) -> Ran {
     let mut bureau = context.open()?;
-    let sendings = match Lock::acquire(&bureau.config.state) {
-        Ok(_lock) => send(&mut bureau, Reach::Everybody, &context.order())?,
+    let (sendings, outcome) = match Lock::acquire(&bureau.config.state) {
+        Ok(_lock) => (send(&mut bureau, Reach::Everybody, &context.order())?, "没有可发送的批次"),
         Err(Error::Held { .. }) => {
             open_send_window(&mut bureau, &context.order())?;
             if !args.no_wait {
                 wait(&bureau)?;
             }
-            Sendings::default()
+            (Sendings::default(), if args.no_wait { "已交常驻进程发送" } else { "常驻进程已发送完毕" })
         }
         Err(error) => return Err(StepError::from(error).into()),
     };
@@ -43,9 +43,19 @@ pub fn run(args: &SendArgs, context: &Context) -> Ran {
     } else {
         let said = |report: &SendReport| println!("{} {}：{}", report.batch, both(report.state.word()), report.words);
         sendings.reports.iter().for_each(said);
+        if sendings.reports.is_empty() && sendings.failures.is_empty() {
+            println!("{outcome}{}", unapproved(&bureau)?);
+        }
     }
     sendings.failures.iter().for_each(|failure| eprintln!("daikou: {failure}"));
     Ok(exit(&sendings))
+}
+
+/// Batches that cannot go because nobody has approved them, in words that follow others.
+fn unapproved(bureau: &Bureau) -> Result<String, CliError> {
+    let drafted = batches::in_states(bureau.store.connection(), &[BatchState::Drafted])?;
+    let count = drafted.iter().filter(|batch| batch.bank.is_some()).count();
+    Ok(if count == 0 { String::new() } else { format!("；另有 {count} 批待批准，见 daikou status") })
 }
 
 fn as_json(sendings: &Sendings) -> Value {

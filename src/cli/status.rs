@@ -126,7 +126,7 @@ fn standing_alarms(bureau: &Bureau, today: Date) -> Result<Facts, CliError> {
             Fact::text(class.safe),
         ]);
     };
-    known.iter().for_each(|silence| add(silence.class, &silence.subject, &silence.words));
+    known.iter().for_each(|silence| add(silence.class, &silence.subject, &silence.words_zh));
     for alarm in alarms::published(&bureau.config.state) {
         // What follows from the store is judged now, not when the daemon last looked.
         let is_judged = silence::JUDGED.contains(&alarm.class.as_str()) || alarm.class == "ageing";

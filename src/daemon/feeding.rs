@@ -8,14 +8,14 @@ use crate::config::Config;
 use crate::daemon::alarms::Alarms;
 use crate::daemon::bureau::{Bureau, Order, Step};
 use crate::daemon::intake::{Ended, Taking};
-use crate::daemon::roster::{notices, refused_rows};
+use crate::daemon::roster::notices;
 use crate::domain::calendar::{Date, DateTime, Time};
 use crate::domain::exception::Class;
 use crate::domain::money::Money;
 use crate::domain::reconciling::age_workdays;
 use crate::format::table::Table;
 use crate::pipeline::book::{Changeset, NewException};
-use crate::pipeline::emit::Finding;
+use crate::pipeline::emit::{Finding, findings};
 use crate::pipeline::intake::{Words, feed_acks};
 use crate::store::export::BankKeys;
 use crate::store::outgoing::{self, FeedFile};
@@ -113,8 +113,7 @@ pub fn take_acks(taking: &mut Taking<'_>, table: &Table, order: &Order) -> Step<
     let no_bank = |_: &str| None;
     let words = Words { district: &nothing, bank: &no_bank, knows_area: &|_| true, arrived: order.today() };
     let intake = feed_acks(table, words);
-    let mut findings: Vec<Finding> = intake.defects.iter().map(Finding::from).collect();
-    let mut refused = refused_rows(&intake.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
+    let (mut refused, mut findings) = findings(&intake.defects, &intake.warnings);
     taking.write(order, |txn, file| {
         let mut accepted = 0;
         for (line, (number, digest)) in &intake.rows {

@@ -13,7 +13,7 @@ use crate::format::table::{Table, TableFault, TableKind};
 use crate::pipeline::book::Changeset;
 use crate::pipeline::difference::Moved;
 use crate::pipeline::emit::Finding;
-use crate::store::{self, Applied, Arrived, FileState, Txn, files};
+use crate::store::{self, Applied, Arrived, FileState, Txn, exceptions, files};
 use crate::transport::copying::Copying;
 use crate::transport::disk;
 use crate::transport::folder::Spooled;
@@ -236,7 +236,10 @@ fn finish(
     file: i64,
     ended: &Ended,
 ) -> store::Result<()> {
-    let receipt = receipt(arrived, sender, file, ended);
+    let mut receipt = receipt(arrived, sender, file, ended);
+    if *sender == Sender::Bureau {
+        receipt.notes.extend(opened(txn, file)?);
+    }
     let reason = receipt.findings.first().filter(|_| receipt.state == FileState::Quarantined);
     let reason = reason.map(|finding| finding.code).unwrap_or_default();
     txn.finish(file, receipt.state, receipt.accepted, receipt.refused, reason)?;
@@ -245,6 +248,13 @@ fn finish(
         Sender::Bank(..) => Ok(()),
         _ => receipt_paper::post(txn, config, &receipt, table, arrived.on),
     }
+}
+
+/// What the bureau's own clerks have to look at because of a file of theirs: its receipt would read as if all were booked.
+fn opened(txn: &Txn<'_>, file: i64) -> store::Result<Option<String>> {
+    let (count, held) = exceptions::opened_by(txn.connection(), file)?;
+    let money = if held.is_positive() { format!("，其中 {held} 元转入暂收") } else { String::new() };
+    Ok((count > 0).then(|| format!("本文件产生例外 {count} 项{money}：见 daikou exceptions")))
 }
 
 fn receipt(arrived: &Arrived, sender: &Sender, file: i64, ended: &Ended) -> Receipt {
@@ -427,6 +437,7 @@ fn table_finding(fault: &TableFault) -> Finding {
         found: fault.found.to_string(),
         message_zh: fault.message_zh.to_string(),
         action_zh: fault.action_zh.to_string(),
+        is_warning: false,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::daemon::bureau::{Order, Step, refuse};
 use crate::daemon::intake::{Ended, Given, Listed, Taking};
 use crate::daemon::mobilise;
 use crate::daemon::receipts::Sender;
-use crate::daemon::roster::{notices, refused_rows};
+use crate::daemon::roster::notices;
 use crate::domain::calendar::{Date, FeeYear};
 use crate::domain::ids::IdNumber;
 use crate::domain::participant::{Category, DistrictCode, Payer};
@@ -15,7 +15,7 @@ use crate::domain::policy::Policy;
 use crate::format::table::Table;
 use crate::pipeline::book::Changeset;
 use crate::pipeline::difference::difference;
-use crate::pipeline::emit::Finding;
+use crate::pipeline::emit::{Finding, findings};
 use crate::pipeline::intake::{Intake, ListRow, Words, lists};
 use crate::pipeline::lists::{ListChange, ListFile, compare, of_the_future, scope};
 use crate::pipeline::planning;
@@ -124,8 +124,7 @@ fn write(
     order: &Order,
 ) -> store::Result<Ended> {
     let list = version.list;
-    let findings: Vec<Finding> = list.defects.iter().map(Finding::from).collect();
-    let refused = refused_rows(&list.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
+    let (refused, findings) = findings(&list.defects, &list.warnings);
     let mut listed = Listed { accepted: list.rows.len() as u64, refused, findings, notes, moves: Vec::new() };
     let in_force = files::list_in_force(txn.connection(), &version.scope)?;
     if let (Some(day), Some(newer)) = (version.scope.as_of, in_force.as_ref().and_then(|before| before.as_of))

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::daemon::bureau::{Order, Step};
 use crate::daemon::intake::{Ended, Taking};
-use crate::daemon::roster::{notices, refused_rows};
+use crate::daemon::roster::notices;
 use crate::daemon::statements::recognise;
 use crate::domain::exception::Class;
 use crate::domain::instruction::InstructionState;
@@ -14,7 +14,7 @@ use crate::domain::postings;
 use crate::domain::returns::{OtherPayment, Verdict, judge_payment};
 use crate::format::table::Table;
 use crate::pipeline::book::*;
-use crate::pipeline::emit::Finding;
+use crate::pipeline::emit::findings;
 use crate::pipeline::intake::{PaymentRow, Words, payments};
 use crate::pipeline::planning::release_live;
 use crate::pipeline::post::known;
@@ -29,8 +29,7 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, order: &Order) -> Step<Ended
     let knows_area = |area: i64| config.districts.knows_area(area);
     let words = Words { district: &code, bank: &bank, knows_area: &knows_area, arrived: order.today() };
     let intake = payments(table, words);
-    let findings: Vec<Finding> = intake.defects.iter().map(Finding::from).collect();
-    let refused = refused_rows(&intake.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
+    let (refused, findings) = findings(&intake.defects, &intake.warnings);
     let accepted = intake.rows.len() as u64;
     taking.write(order, |txn, file| {
         for (line, row) in &intake.rows {

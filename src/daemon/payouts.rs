@@ -3,7 +3,7 @@
 use crate::daemon::bureau::{Bureau, Order, Step};
 use crate::daemon::intake::{Ended, Taking};
 use crate::daemon::receipts::flush_outbox;
-use crate::daemon::roster::{notices, refused_rows};
+use crate::daemon::roster::notices;
 use crate::daemon::settling::{district_name, keep, out_folder};
 use crate::domain::calendar::FeeYear;
 use crate::domain::exception::Class;
@@ -12,7 +12,7 @@ use crate::domain::participant::{DistrictCode, Payer};
 use crate::domain::settlement::{ExPostEvent, ExPostState};
 use crate::format::table::Table;
 use crate::pipeline::book::{Changeset, NewException};
-use crate::pipeline::emit::Finding;
+use crate::pipeline::emit::findings;
 use crate::pipeline::intake::payers::{PayoutRefusal, PayoutRow, payouts};
 use crate::pipeline::intake::{RowDefect, Words};
 use crate::pipeline::papers::{Head, Names, ex_post_files, ex_post_list, ex_post_workbook};
@@ -105,8 +105,7 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, debtor: (Payer, DistrictCode
             }
         }
         defects.sort_by_key(|defect| defect.row);
-        let refused = refused_rows(&defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
-        let findings: Vec<Finding> = defects.iter().map(Finding::from).collect();
+        let (refused, findings) = findings(&defects, &intake.warnings);
         Ok(Ended::Processed { accepted, refused, findings, notes: notices(table) })
     })
 }

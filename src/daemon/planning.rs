@@ -5,6 +5,8 @@ use crate::daemon::approvals::{Request, unreadable, void};
 use crate::daemon::bureau::{Bureau, Order, Step, no_policy, refuse};
 use crate::daemon::settling;
 use crate::domain::calendar::{Date, FeeYear};
+use crate::domain::exception::Class;
+use crate::domain::ids::IdNumber;
 use crate::pipeline::book::Changeset;
 use crate::pipeline::planning::{self, Planned};
 use crate::store::approvals::Approval;
@@ -12,6 +14,7 @@ use crate::store::{self, Applied, book};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// People planned in one transaction.
@@ -22,8 +25,8 @@ const STRETCH: usize = 20_000;
 pub struct PlanReport {
     /// People with a plan.
     pub plans: u64,
-    /// People whom our rules refuse.
-    pub refused: u64,
+    /// People whom our rules refuse, by the word of the refusal.
+    pub refusals: BTreeMap<&'static str, u64>,
     /// Exceptions opened.
     pub exceptions: u64,
     /// Plans that ended with their year.
@@ -40,7 +43,7 @@ pub fn plan(bureau: &mut Bureau, fee_year: FeeYear, order: &Order, progress: &mu
     }
     if bureau.config.approvals.plan == Needs::Second {
         let (mut report, digest) = rehearse(bureau, fee_year, order.today())?;
-        let counts = Counts { plans: report.plans, refused: report.refused, exceptions: report.exceptions };
+        let counts = Counts { plans: report.plans, refused: report.refused(), exceptions: report.exceptions };
         let request = serde_json::to_string(&counts).expect("a request is plain text");
         let request = Request { kind: "plan", subject: fee_year.to_string(), request, digest };
         crate::daemon::approvals::ask(bureau, &request, order)?;
@@ -80,7 +83,7 @@ pub fn approve(bureau: &mut Bureau, approval: &Approval, order: &Order) -> Step<
         return Err(store::Error::Stale.into());
     }
     let report = carry_out(bureau, fee_year, order, &mut |_| {})?;
-    Ok(format!("{fee_year} 年度缴费计划：{} 人有计划，{} 人不符合条件", report.plans, report.refused))
+    Ok(format!("{fee_year} 年度缴费计划：{} 人有计划，{}", report.plans, report.refused_zh()))
 }
 
 fn check_year(bureau: &Bureau, fee_year: FeeYear, today: Date) -> Step<()> {
@@ -153,10 +156,39 @@ impl PlanReport {
     fn count(&mut self, planned: &Planned) {
         match planned {
             Planned::Plan => self.plans += 1,
-            Planned::Refused(_) => self.refused += 1,
+            Planned::Refused(refusal) => *self.refusals.entry(refusal.word()).or_default() += 1,
             Planned::NotEnrolled => {}
         }
     }
+
+    /// People whom our rules refuse.
+    pub fn refused(&self) -> u64 {
+        self.refusals.values().sum()
+    }
+
+    /// How many are refused, and why: `12 人不符合条件（已满60周岁 10，参保状态不正常 2）`.
+    pub fn refused_zh(&self) -> String {
+        let chinese = |word: &str| Class::parse(word).expect("each refusal has a class of its word").chinese();
+        let why: Vec<String> = self.refusals.iter().map(|(word, count)| format!("{} {count}", chinese(word))).collect();
+        let why = if why.is_empty() { String::new() } else { format!("（{}）", why.join("，")) };
+        format!("{} 人不符合条件{why}", self.refused())
+    }
+}
+
+/// Why somebody on the roster has no plan for the year that is planned now: what `plan` would say of them today.
+pub fn why_unplanned(bureau: &Bureau, id: IdNumber, today: Date) -> Step<Option<(FeeYear, String)>> {
+    let Some(fee_year) = bureau.config.policies.planned_on(today) else { return Ok(None) };
+    let (policy, year) = bureau.policy(fee_year)?;
+    let dossier = book::dossier(bureau.store.connection(), id, fee_year)?;
+    if dossier.plan.is_some() {
+        return Ok(None);
+    }
+    let why = match planning::plan(policy, year, &dossier, false, today, &mut Changeset::default()) {
+        Planned::Refused(refusal) => refusal.to_string(),
+        Planned::NotEnrolled => "参保人员表上没有此人，请动员参保（R17）".to_owned(),
+        Planned::Plan => format!("尚未核定：daikou plan --year {fee_year}"),
+    };
+    Ok(Some((fee_year, why)))
 }
 
 /// The roster in stretches of keys, in their order.

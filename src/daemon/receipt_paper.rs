@@ -7,6 +7,7 @@ use crate::domain::calendar::Date;
 use crate::format::cell::Kind;
 use crate::format::paper::{Cell, Column, Paper, workbook};
 use crate::format::table::{Column as Field, Row, Table};
+use crate::pipeline::emit::Finding;
 use crate::pipeline::lists::Recognised;
 use crate::store::{Error, Result, Txn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +31,12 @@ fn shown<T>(rows: &[T]) -> impl Iterator<Item = &T> {
 
 fn papers(config: &Config, receipt: &Receipt, table: Option<&Table>, today: Date) -> Vec<Paper> {
     let mut papers = Vec::new();
-    if !receipt.findings.is_empty() {
-        papers.push(refused(receipt, table, today));
+    let (odd, refused): (Vec<&Finding>, Vec<&Finding>) = receipt.findings.iter().partition(|found| found.is_warning);
+    if !refused.is_empty() {
+        papers.push(rows(("退回行", "回执：退回的行"), &refused, table, today));
+    }
+    if !odd.is_empty() {
+        papers.push(rows(("提示", "回执：已照收、请核对的行"), &odd, table, today));
     }
     if !receipt.moves.is_empty() {
         papers.push(moved(config, receipt, today));
@@ -49,20 +54,20 @@ fn papers(config: &Config, receipt: &Receipt, table: Option<&Table>, today: Date
     papers
 }
 
-/// 退回行: row number, their cells, reason, what to do.
-fn refused(receipt: &Receipt, table: Option<&Table>, today: Date) -> Paper {
+/// Rows of theirs: row number, their cells, what is said of them, what to do.
+fn rows((sheet, title): (&str, &'static str), findings: &[&Finding], table: Option<&Table>, today: Date) -> Paper {
     let fields: &[Field] = table.map_or(&[], |table| &table.columns);
     let mut columns = vec![Column::new("row", "行号", Kind::Number).wide(6)];
     columns.extend(fields.iter().map(|field| Column::new(field.word(), field.chinese(), kind(*field))));
     columns.push(Column::new("reason", "原因", Kind::Text).wide(36));
     columns.push(Column::new("action", "处理办法", Kind::Text).wide(28));
-    let wanted: BTreeSet<u64> = shown(&receipt.findings).filter_map(|finding| finding.row).collect();
+    let wanted: BTreeSet<u64> = shown(findings).filter_map(|finding| finding.row).collect();
     let all = table.into_iter().flat_map(|table| table.rows());
     let theirs = all.filter(|row| wanted.contains(&u64::from(row.number())));
     let rows: BTreeMap<u32, Row<'_>> = theirs.map(|row| (row.number(), row)).collect();
-    let mut paper = Paper::new("回执：退回的行", today, columns);
-    paper.sheet = "退回行".to_owned();
-    for finding in shown(&receipt.findings) {
+    let mut paper = Paper::new(title, today, columns);
+    paper.sheet = sheet.to_owned();
+    for finding in shown(findings) {
         let number = finding.row.and_then(|row| u32::try_from(row).ok());
         let theirs = number.and_then(|number| rows.get(&number));
         let mut cells = vec![number.map_or(Cell::Empty, |number| Cell::Count(number.into()))];

@@ -103,6 +103,8 @@ struct Shown<'a> {
     accepted: u64,
     refused: u64,
     rows: Vec<ShownRow<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ShownRow<'a>>,
     notes: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     difference: Vec<ShownMove>,
@@ -145,15 +147,9 @@ struct ShownRow<'a> {
     action_zh: &'a str,
 }
 
-impl Receipt {
-    /// True where a person should look: quarantined, or rows refused.
-    pub fn has_findings(&self) -> bool {
-        self.state == FileState::Quarantined || self.refused > 0
-    }
-
-    /// The receipt for machines.
-    pub fn json(&self) -> serde_json::Value {
-        let rows = self.findings.iter().map(|finding| ShownRow {
+impl<'a> From<&'a Finding> for ShownRow<'a> {
+    fn from(finding: &'a Finding) -> ShownRow<'a> {
+        ShownRow {
             row: finding.row,
             column: &finding.column,
             byte: finding.byte,
@@ -162,7 +158,20 @@ impl Receipt {
             found: &finding.found,
             message_zh: &finding.message_zh,
             action_zh: &finding.action_zh,
-        });
+        }
+    }
+}
+
+impl Receipt {
+    /// True where a person should look: quarantined, or rows refused.
+    pub fn has_findings(&self) -> bool {
+        self.state == FileState::Quarantined || self.refused > 0
+    }
+
+    /// The receipt for machines.
+    pub fn json(&self) -> serde_json::Value {
+        let (warnings, rows): (Vec<&Finding>, Vec<&Finding>) =
+            self.findings.iter().partition(|finding| finding.is_warning);
         let shown = Shown {
             file: self.file,
             name: &self.name,
@@ -172,7 +181,8 @@ impl Receipt {
             state: self.state.word(),
             accepted: self.accepted,
             refused: self.refused,
-            rows: rows.collect(),
+            rows: rows.into_iter().map(ShownRow::from).collect(),
+            warnings: warnings.into_iter().map(ShownRow::from).collect(),
             notes: &self.notes,
             difference: self.moves.iter().map(ShownMove::from).collect(),
         };
@@ -198,7 +208,8 @@ impl Receipt {
             text.push_str(&format!("说明：{note}\n"));
         }
         for finding in &self.findings {
-            text.push_str(&format!("{}。{}\n", self.said(finding), finding.action_zh));
+            let odd = if finding.is_warning { "提示：" } else { "" };
+            text.push_str(&format!("{odd}{}。{}\n", self.said(finding), finding.action_zh));
         }
         for moved in self.moves.iter().take(MOVES_SAID) {
             text.push_str(&said_move(moved));

@@ -9,7 +9,7 @@ use crate::domain::money::Money;
 use crate::domain::participant::{Participant, Status};
 use crate::format::table::Table;
 use crate::pipeline::book::{Changeset, NewException};
-use crate::pipeline::emit::Finding;
+use crate::pipeline::emit::findings;
 use crate::pipeline::intake::{Roster, Words};
 use crate::pipeline::planning;
 use crate::store::fixes::{self, Fix};
@@ -29,17 +29,18 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, given: &Given, order: &Order
     let knows_area = |area: i64| config.districts.knows_area(area);
     let words = Words { district: &district, bank: &bank, knows_area: &knows_area, arrived: order.today() };
     let roster = Roster::new(table, words);
-    let (mut accepted, mut findings, mut refused) = (0, Vec::new(), 0);
+    let (mut accepted, mut refused, mut found) = (0, 0, Vec::new());
     let most = at_most!("STRETCH_ROWS", STRETCH);
     let mut start = 0;
     loop {
         let end = (start + most).min(roster.len());
         let part = roster.take(start..end);
         accepted += part.rows.len() as u64;
-        refused += refused_rows(&part.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
-        findings.extend(part.defects.iter().map(Finding::from));
+        let (refused_here, found_here) = findings(&part.defects, &part.warnings);
+        refused += refused_here;
+        found.extend(found_here);
         if end == roster.len() {
-            let ended = Ended::Processed { accepted, refused, findings, notes: notices(table) };
+            let ended = Ended::Processed { accepted, refused, findings: found, notes: notices(table) };
             return taking.write(order, |txn, file| {
                 upsert(txn, &config, &part.rows, file, order)?;
                 Ok(ended)
@@ -48,14 +49,6 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, given: &Given, order: &Order
         taking.write_stretch(order, |txn, file| upsert(txn, &config, &part.rows, file, order))?;
         start = end;
     }
-}
-
-/// Rows with at least one defect.
-pub fn refused_rows(rows: &[u32]) -> u64 {
-    let mut rows = rows.to_vec();
-    rows.sort_unstable();
-    rows.dedup();
-    rows.len() as u64
 }
 
 /// What was read past, in words for the receipt.

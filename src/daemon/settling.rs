@@ -381,6 +381,8 @@ pub struct Overdue {
     pub subject: String,
     /// What is late.
     pub words: String,
+    /// The same for whoever reads `status`.
+    pub words_zh: String,
     /// Whether the payer is late, not we.
     pub is_transfer: bool,
 }
@@ -394,17 +396,21 @@ pub fn overdue(bureau: &Bureau, today: Date) -> Step<Vec<Overdue>> {
         let due = policies.settlement_due(one.head.year);
         let is_ours = matches!(one.state, SettlementState::Drafted | SettlementState::Approved);
         if is_ours && due.is_some_and(|due| today > due) {
-            let words = format!("was due on {}: approve it (R15)", due.unwrap_or(today));
-            late.push(Overdue { subject: one.subject(), words, is_transfer: false });
+            let due = due.unwrap_or(today);
+            let words = format!("was due on {due}: approve it (R15)");
+            let words_zh = format!("应在 {due} 前送达，尚未批准或发送（R15）");
+            late.push(Overdue { subject: one.subject(), words, words_zh, is_transfer: false });
         }
         if one.state == SettlementState::Sent && today > one.transfer_due && one.owed() > Money::ZERO {
             let words = format!("{} yuan were due on {}: ask the payer (R16)", one.owed(), one.transfer_due);
-            late.push(Overdue { subject: one.subject(), words, is_transfer: true });
+            let words_zh = format!("尚欠 {} 元，应在 {} 前划款（R16）", one.owed(), one.transfer_due);
+            late.push(Overdue { subject: one.subject(), words, words_zh, is_transfer: true });
         }
     }
     if let Some((year, due)) = undrafted(bureau, today)?.filter(|(_, due)| today > *due) {
         let words = format!("was due on {due}, and no settlement is drafted: `daikou settle` (R15)");
-        late.push(Overdue { subject: year.to_string(), words, is_transfer: false });
+        let words_zh = format!("应在 {due} 前送达，尚未起草（R15）");
+        late.push(Overdue { subject: year.to_string(), words, words_zh, is_transfer: false });
     }
     Ok(late)
 }

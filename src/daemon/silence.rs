@@ -7,6 +7,8 @@ use crate::daemon::schedule::WindowState;
 use crate::daemon::settling::{Overdue, overdue};
 use crate::domain::calendar::{Date, PastTheData, WorkingDays, days_before, next_day};
 use crate::domain::instruction::BatchState;
+use crate::domain::participant::DistrictCode;
+use crate::pipeline::book::BatchLine;
 use crate::store::figures::{self, Unanswered};
 use crate::store::gaps::{self, Gap};
 use crate::store::{batches, chain};
@@ -19,8 +21,10 @@ pub struct Silence {
     pub class: &'static str,
     /// A batch, a district, a step.
     pub subject: String,
-    /// What is expected and what is found, for operators.
+    /// What is expected and what is found, for the log.
     pub words: String,
+    /// The same for whoever reads `status`.
+    pub words_zh: String,
 }
 
 /// Classes that are judged here: one that is not found is over.
@@ -60,7 +64,9 @@ pub fn ageing(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
                 "{count} instructions, debited on {debit_on}, are open for {waited} working days, expected at most {allowed}: \
                  ask the bank, then `daikou resolve`; nothing of them is deducted again meanwhile"
             );
-            found.push(Silence { class: "ageing", subject: batch.to_string(), words });
+            let words_zh =
+                format!("{count} 笔指令（扣款日 {debit_on}）已 {waited} 个工作日没有结果，应在 {allowed} 个工作日之内");
+            found.push(Silence { class: "ageing", subject: batch.to_string(), words, words_zh });
         }
     }
     Ok(found)
@@ -71,7 +77,8 @@ pub fn disk(bureau: &Bureau) -> Step<Option<Silence>> {
     let free = free_bytes(&bureau.config.state)? >> 20;
     let least = bureau.config.least_free_mb;
     let words = format!("expected at least {least} MiB free, found {free}: intake pauses until there is room again");
-    Ok((free < least).then(|| Silence { class: "disk-low", subject: "state".to_owned(), words }))
+    let words_zh = format!("应至少有 {least} MiB 可用空间，现有 {free} MiB：暂停收文件，腾出空间后自动恢复");
+    Ok((free < least).then(|| Silence { class: "disk-low", subject: "state".to_owned(), words, words_zh }))
 }
 
 /// The newest backup is older than the configuration allows; where there is none, the first act is.
@@ -79,13 +86,19 @@ fn backup(bureau: &Bureau, today: Date) -> Step<Option<Silence>> {
     let Some(allowed) = bureau.config.backup_days else { return Ok(None) };
     let (newest, first) = chain::backed_up(bureau.store.connection())?;
     let limit = days_before(today, i64::from(allowed));
-    let words = match (newest, first) {
-        (Some(newest), _) if newest < limit => format!("the newest backup is of {newest}, expected one since {limit}"),
-        (None, Some(first)) if first < limit => format!("no backup since {first}, expected one since {limit}"),
+    let (words, words_zh) = match (newest, first) {
+        (Some(newest), _) if newest < limit => (
+            format!("the newest backup is of {newest}, expected one since {limit}"),
+            format!("最近一次备份在 {newest}，应不早于 {limit}"),
+        ),
+        (None, Some(first)) if first < limit => (
+            format!("no backup since {first}, expected one since {limit}"),
+            format!("自 {first} 起没有备份，应不早于 {limit}"),
+        ),
         _ => return Ok(None),
     };
     let words = format!("{words}: `daikou backup` onto another disk now, the daemon goes on meanwhile");
-    Ok(Some(Silence { class: "backup-old", subject: "state".to_owned(), words }))
+    Ok(Some(Silence { class: "backup-old", subject: "state".to_owned(), words, words_zh }))
 }
 
 /// Working days since the oldest batch without an answer was sent, for the figure.
@@ -106,11 +119,13 @@ fn unanswered(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
                 "sent {waited} working days ago, expected an answer within {}: ask the bank",
                 bank.reply_workdays
             );
-            found.push(Silence { class: "answer-late", subject: subject.clone(), words });
+            let words_zh = format!("发送已 {waited} 个工作日，应在 {} 个工作日内回盘", bank.reply_workdays);
+            found.push(Silence { class: "answer-late", subject: subject.clone(), words, words_zh });
         }
         if batch.state == BatchState::SentUnconfirmed {
             let words = "nothing shows that the bank has it: ask the bank".to_owned();
-            found.push(Silence { class: "delivery-in-doubt", subject, words });
+            let words_zh = "没有凭据表明银行已经收到".to_owned();
+            found.push(Silence { class: "delivery-in-doubt", subject, words, words_zh });
         }
     }
     Ok(found)
@@ -121,15 +136,23 @@ fn zero_payments(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
     let is_late = (today.month() == 8 && today.day() >= 15) || today.month() == 12;
     let drafted = batches::in_states(bureau.store.connection(), &[BatchState::Drafted])?;
     let waiting = drafted.iter().filter(|batch| is_late && batch.bank.is_none());
-    let words = "waits for approval, and its time is running out";
-    let silence = |subject: String| Silence { class: "zero-payment", subject, words: words.to_owned() };
-    Ok(waiting.map(|batch| silence(batch.number.to_string())).collect())
+    let silence = |batch: &BatchLine| Silence {
+        class: "zero-payment",
+        subject: batch.number.to_string(),
+        words: "waits for approval, and its time is running out".to_owned(),
+        words_zh: "待批准，时限将至".to_owned(),
+    };
+    Ok(waiting.map(silence).collect())
 }
 
 /// R8, R8a: after the due date a missing list is an alarm, not a release.
 fn lists(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
-    let words = "an expected list has not come: nothing is deducted (R8a)";
-    let silence = |subject: String| Silence { class: "list-missing", subject, words: words.to_owned() };
+    let silence = |district: &DistrictCode| Silence {
+        class: "list-missing",
+        subject: district.to_string(),
+        words: "an expected list has not come: nothing is deducted (R8a)".to_owned(),
+        words_zh: "应报的名单未到，该区县不扣款（R8a）".to_owned(),
+    };
     let mut found = Vec::new();
     // The lists of this year's deductions, and, once theirs are due, those of the next.
     for fee_year in [today.year(), today.year() + 1] {
@@ -137,7 +160,7 @@ fn lists(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
             && today > year.lists_due
             && today <= year.last_debit
         {
-            found.extend(waiting_districts(bureau, year.fee_year)?.iter().map(ToString::to_string).map(silence));
+            found.extend(waiting_districts(bureau, year.fee_year)?.iter().map(silence));
         }
     }
     Ok(found)
@@ -147,7 +170,7 @@ fn lists(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
 fn settlements(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
     let silence = |late: Overdue| {
         let class = if late.is_transfer { "transfer-late" } else { "settlement-late" };
-        Silence { class, subject: late.subject, words: late.words }
+        Silence { class, subject: late.subject, words: late.words, words_zh: late.words_zh }
     };
     Ok(overdue(bureau, today)?.into_iter().map(silence).collect())
 }
@@ -158,32 +181,36 @@ fn windows(bureau: &Bureau) -> Step<Vec<Silence>> {
     let silence = |row: crate::store::windows::StoredWindow| Silence {
         class: "window-missed",
         words: format!("the window of {} {} passed while no daemon ran, or its work failed all day", row.day, row.at),
+        words_zh: format!("{} {} 的时段已过：当时常驻进程没有运行，或全天都没有办成", row.day, row.at),
         subject: row.step,
     };
     Ok(bureau.store.windows()?.into_iter().filter(missed).map(silence).collect())
 }
 
 fn gap_words(bureau: &Bureau, gap: &Gap) -> Silence {
-    let (subject, words) = match gap {
+    let (subject, words, words_zh) = match gap {
         Gap::Given(drafted_on, number, there, highest) => {
             let bank = bureau.config.banks.iter().find(|bank| i64::from(bank.number.0) == *number);
             let bank = bank.map_or_else(|| number.to_string(), |bank| bank.key.clone());
             let words =
                 format!("expected batches 1 to {highest}, found {there} of them: `daikou audit`, call for help");
-            (format!("{bank} {drafted_on}"), words)
+            let words_zh = format!("应有第 1 至 {highest} 批，只有 {there} 批");
+            (format!("{bank} {drafted_on}"), words, words_zh)
         }
         Gap::PassedOver { batch, answered } => {
             let words =
                 format!("batch {answered} was sent later and is answered, this one is not: ask the bank for it");
-            (batch.to_string(), words)
+            let words_zh = format!("较晚发送的批次 {answered} 已有回盘，此批没有");
+            (batch.to_string(), words, words_zh)
         }
         Gap::Part(batch, there, highest) => {
             let words =
                 format!("expected parts 1 to {highest} of its answer, found {there}: ask the bank for the others");
-            (batch.to_string(), words)
+            let words_zh = format!("回盘应有第 1 至 {highest} 份，只收到 {there} 份");
+            (batch.to_string(), words, words_zh)
         }
     };
-    Silence { class: "sequence-gap", subject, words }
+    Silence { class: "sequence-gap", subject, words, words_zh }
 }
 
 /// Where the calendar ends nothing is known to be late; another alarm says that it ends.

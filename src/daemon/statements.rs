@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::daemon::bureau::{Order, Step};
 use crate::daemon::intake::{Ended, Taking};
 use crate::daemon::resolving::{matter, matter_of, replan};
-use crate::daemon::roster::{notices, refused_rows};
+use crate::daemon::roster::notices;
 use crate::domain::exception::Class;
 use crate::domain::ids::{BatchNumber, InstructionNumber};
 use crate::domain::instruction::BatchState;
@@ -15,7 +15,7 @@ use crate::domain::postings;
 use crate::domain::reconciling::Bundle;
 use crate::format::table::Table;
 use crate::pipeline::book::{Changeset, Concerns, Dossier, NewException, NewPosting};
-use crate::pipeline::emit::Finding;
+use crate::pipeline::emit::findings;
 use crate::pipeline::intake::{StatementRow, Words, statement};
 use crate::pipeline::post::booked;
 use crate::pipeline::resolving::{Decision, Resolution, resolve, reverse};
@@ -31,8 +31,7 @@ pub fn take(taking: &mut Taking<'_>, table: &Table, order: &Order) -> Step<Ended
     let knows_area = |area: i64| config.districts.knows_area(area);
     let words = Words { district: &code, bank: &bank, knows_area: &knows_area, arrived: order.today() };
     let intake = statement(table, words);
-    let findings: Vec<Finding> = intake.defects.iter().map(Finding::from).collect();
-    let refused = refused_rows(&intake.defects.iter().map(|defect| defect.row).collect::<Vec<_>>());
+    let (refused, findings) = findings(&intake.defects, &intake.warnings);
     let accepted = intake.rows.len() as u64;
     taking.write(order, |txn, file| {
         let mut reader = Reader::open(txn, &config, &intake.rows, file, order)?;

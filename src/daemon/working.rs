@@ -158,7 +158,7 @@ fn plan_years(bureau: &mut Bureau, order: &Order) -> Done<()> {
 fn plan_one(bureau: &mut Bureau, fee_year: FeeYear, order: &Order) -> Done<()> {
     let pulse = bureau.pulse.clone();
     let report = plan(bureau, fee_year, order, &mut |_| pulse.beat())?;
-    let (plans, refused, lapsed) = (report.plans, report.refused, report.lapsed);
+    let (plans, refused, lapsed) = (report.plans, report.refused(), report.lapsed);
     tracing::info!(fee_year, plans, refused, lapsed, "planned {fee_year}: {plans} plans, {refused} refused");
     Ok(())
 }

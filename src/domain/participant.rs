@@ -128,6 +128,26 @@ impl fmt::Debug for DistrictCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BankNumber(pub u8);
 
+/// Words of the field for a status that is not 正常.
+const NOT_NORMAL: [&str; 16] = [
+    "不正常",
+    "暂停",
+    "暂停参保",
+    "暂停缴费",
+    "中断",
+    "中断缴费",
+    "停保",
+    "终止",
+    "终止参保",
+    "终止缴费",
+    "注销",
+    "死亡",
+    "转出",
+    "退保",
+    "领取待遇",
+    "待遇领取",
+];
+
 /// Participation status (参保状态). Only 正常 gets a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -141,8 +161,17 @@ impl Status {
     /// Reads the roster's text; empty means 正常.
     pub fn parse(text: &str) -> Status {
         match text.trim() {
-            "" | "正常" | "正常缴费" | "normal" => Status::Normal,
+            "" | "正常" | "正常参保" | "正常缴费" | "参保缴费" | "normal" => Status::Normal,
             other => Status::NotNormal(other.to_owned()),
+        }
+    }
+
+    /// Whether it says in a word of the field that somebody pays or does not. Any other word may be a slip, and keeps the
+    /// person from a plan all the same.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Status::Normal => true,
+            Status::NotNormal(text) => NOT_NORMAL.contains(&text.as_str()),
         }
     }
 

@@ -107,7 +107,7 @@ mod tests {
         let mut rows: Vec<(u32, Recognised)> = (2..).zip(now).collect();
         rows.push((9, row(5, ExtremePoverty, "戊戊")));
         let categories = rows.iter().map(|(_, row)| row.category).collect();
-        let list = ListFile { year: 2017, as_of: None, categories, rows, defects: Vec::new() };
+        let list = ListFile { year: 2017, as_of: None, categories, rows, defects: Vec::new(), warnings: Vec::new() };
         let change = compare(&list, &before, Decimal::ONE);
         let moves = difference(&before, &change);
         let shown: Vec<_> = moves.iter().map(|m| (m.how.word(), m.row, m.id.key(), m.name())).collect();

@@ -9,7 +9,7 @@ use crate::format::defect::Defect;
 use crate::pipeline::book::{BatchBook, Changeset, NewException, NewPosting};
 use crate::pipeline::intake::RowDefect;
 use crate::pipeline::matching::ReturnFile;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One line of a receipt: where, expected, found, what to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Finding {
     pub message_zh: String,
     /// What to do, for the sender.
     pub action_zh: String,
+    /// It looks odd, and the row was taken all the same.
+    pub is_warning: bool,
 }
 
 impl From<&Defect> for Finding {
@@ -43,6 +45,7 @@ impl From<&Defect> for Finding {
             found: defect.found(false),
             message_zh: defect.message_zh(),
             action_zh: defect.action_zh().to_owned(),
+            is_warning: false,
         }
     }
 }
@@ -58,8 +61,17 @@ impl From<&RowDefect> for Finding {
             found: defect.found.clone(),
             message_zh: defect.message_zh.clone(),
             action_zh: defect.action_zh.to_owned(),
+            is_warning: false,
         }
     }
+}
+
+/// What a receipt says of the rows of a table, those that were refused first; and how many were.
+pub fn findings(defects: &[RowDefect], warnings: &[RowDefect]) -> (u64, Vec<Finding>) {
+    let refused: BTreeSet<u32> = defects.iter().map(|defect| defect.row).collect();
+    let odd = warnings.iter().filter(|warning| !refused.contains(&warning.row));
+    let odd = odd.map(|warning| Finding { is_warning: true, ..Finding::from(warning) });
+    (refused.len() as u64, defects.iter().map(Finding::from).chain(odd).collect())
 }
 
 /// What is known of the return files of a batch, this one included.

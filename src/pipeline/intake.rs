@@ -268,12 +268,16 @@ fn participant(reader: &mut Reader<'_>) -> Option<Participant> {
     let account = reader.account();
     let account_name = reader.optional(Column::AccountName, &NAME, personal_name);
     let status_since = reader.optional(Column::StatusSince, &DATE, parse_date);
+    let status = Status::parse(reader.row.get(Column::Status).unwrap_or_default());
+    if !status.is_known() {
+        reader.warn(Column::Status, &STATUS, shown(Column::Status, status.as_str()));
+    }
     Some(Participant {
         bank: (words.bank)(&bank_text),
         bank_text,
         account,
         account_name,
-        status: Status::parse(reader.row.get(Column::Status).unwrap_or_default()),
+        status,
         status_since: status_since.unwrap_or(words.arrived),
         town: reader.free(Column::Town),
         village: reader.free(Column::Village),
@@ -344,8 +348,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         if !(self.words.knows_area)(id.area()) {
-            let warning = self.defect(Column::IdNumber, &ID_AREA, id.to_string());
-            self.warnings.push(warning);
+            self.warn(Column::IdNumber, &ID_AREA, id.to_string());
         }
         Some(id)
     }
@@ -385,6 +388,12 @@ impl<'a> Reader<'a> {
     fn refuse(&mut self, column: Column, rule: &Rule, found: String) {
         let defect = self.defect(column, rule, found);
         self.defects.push(defect);
+    }
+
+    /// For what looks odd and is taken all the same.
+    fn warn(&mut self, column: Column, rule: &Rule, found: String) {
+        let warning = self.defect(column, rule, found);
+        self.warnings.push(warning);
     }
 
     /// For what is wrong with the row as a whole.
@@ -451,6 +460,12 @@ const ID_BIRTH_DATE: Rule = rule("id-birth-date", "a date of birth", "中的出�
 const ID_BORN_LATER: Rule =
     rule("id-birth-date", "a date of birth before arrival", "中的出生日期晚于报送日期", ON_PAPER);
 const ID_AREA: Rule = rule("id-area", "a known area code", "的地区代码不认识，已照收", "请核对证件，无误则不必处理");
+const STATUS: Rule = rule(
+    "status-unknown",
+    "正常, or a usual word for another status: 暂停, 终止, 死亡",
+    "不是常用的说法，已照收，按不正常处理，此人不生成缴费计划",
+    "确不正常的不必处理；正常的请改为“正常”后重新报送",
+);
 const ID_TWICE: Rule = rule(
     "id-twice",
     "one row of a person, or rows that agree",

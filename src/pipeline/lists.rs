@@ -22,6 +22,8 @@ pub struct ListFile {
     pub rows: Vec<(u32, Recognised)>,
     /// Rows refused.
     pub defects: Vec<RowDefect>,
+    /// What looks odd and was taken all the same.
+    pub warnings: Vec<RowDefect>,
 }
 
 /// One person on a list.
@@ -84,7 +86,7 @@ pub fn scope(
     intake: Intake<ListRow>,
     newest: Option<i16>,
 ) -> Option<ListFile> {
-    let Intake { rows, mut defects, .. } = intake;
+    let Intake { rows, mut defects, warnings } = intake;
     let year = usual_year(&rows).or(newest)?;
     let mut sound = BTreeMap::new();
     let mut as_of = None;
@@ -101,7 +103,7 @@ pub fn scope(
     }
     defects.sort_by_key(|defect| defect.row);
     let categories = sound.keys().map(|(_, category)| *category).collect();
-    Some(ListFile { year, as_of, categories, rows: sound.into_values().collect(), defects })
+    Some(ListFile { year, as_of, categories, rows: sound.into_values().collect(), defects, warnings })
 }
 
 fn usual_year(rows: &[(u32, ListRow)]) -> Option<i16> {

@@ -50,6 +50,7 @@ fn contradiction(expected: String, there: Stated<'_>) -> Finding {
         action_zh: "请核对后重新提供该批次的回盘文件".to_owned(),
         expected,
         found,
+        is_warning: false,
     }
 }
 
@@ -75,6 +76,7 @@ fn wrong_part(named: u32, found: u32, there: Option<Stated<'_>>) -> Option<Findi
         found: format!("{found:02}"),
         message_zh,
         action_zh: "请核对后重新提供该批次的回盘文件".to_owned(),
+        is_warning: false,
     })
 }
 

@@ -293,3 +293,9 @@ impl Txn<'_> {
         &self.tx
     }
 }
+
+/// How many exceptions a drop file opened, and the money that these hold.
+pub fn opened_by(conn: &Connection, file: i64) -> Result<(i64, Money)> {
+    let sql = "SELECT count(*), coalesce(sum(amount), 0) FROM exception WHERE file = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([file], |row| Ok((row.get(0)?, Money::from_fen(row.get(1)?))))?)
+}

@@ -185,6 +185,7 @@ impl TableKind {
     pub fn heading(self, column: Column) -> &'static str {
         match (self, column) {
             (TableKind::ExpostPaid, Column::PaidOn) => "发放日期",
+            (TableKind::Statement, Column::Reference) => "摘要/批次号",
             _ => column.chinese(),
         }
     }

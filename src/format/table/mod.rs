@@ -280,7 +280,14 @@ impl<'k> Builder<'k> {
 
     fn finish(self) -> Result<Table, TableFault> {
         match self.table {
-            Some(table) => Ok(table),
+            Some(mut table) => {
+                // A list without rows has a meaning of its own (R7), and its receipt says which.
+                if table.is_empty() && table.kind != TableKind::List {
+                    let message_zh = "表头之下没有数据行，未作变动".to_owned();
+                    table.notices.push(Notice { row: self.heading_row, code: "no-rows", message_zh });
+                }
+                Ok(table)
+            }
             None => Err(self.no_heading()),
         }
     }

@@ -95,7 +95,11 @@ fn every_paper_opens_and_prints() {
     for (folder, name, texts) in PUBLISHED {
         sheets.push((format!("{name}-published"), office.published(folder, name), texts));
     }
-    sheets.push(("receipt".to_owned(), receipt, &["回执：退回的行", "校验码不符", "名单变动"]));
+    sheets.push((
+        "receipt".to_owned(),
+        receipt,
+        &["回执：退回的行", "校验码不符", "回执：已照收、请核对的行", "地区代码不认识", "名单变动"],
+    ));
     office.print(&sheets.iter().map(|(_, path, _)| path.as_path()).collect::<Vec<_>>());
     for (name, path, texts) in &sheets {
         office.judge(name, path, texts);

@@ -186,11 +186,14 @@ impl Writer<'_> {
     }
 
     fn cells(&mut self, cells: &[Cell], is_sum: bool) -> Result<(), XlsxError> {
+        if !is_sum {
+            self.make_room(cells)?;
+        }
         for ((place, column), cell) in (0..).zip(&self.paper.columns).zip(cells) {
             let (row, looks) = (self.row, self.looks);
             let (text, amount, count) = match (is_sum, column.kind) {
                 (true, _) => (&looks.sum_text, &looks.sum_amount, &looks.sum_count),
-                (false, Kind::Date | Kind::Id | Kind::Account) => (&looks.centred, &looks.amount, &looks.count),
+                (false, kind) if is_one_line(kind) => (&looks.centred, &looks.amount, &looks.count),
                 (false, _) => (&looks.text, &looks.amount, &looks.count),
             };
             match cell {
@@ -211,6 +214,18 @@ impl Writer<'_> {
             };
         }
         Ok(())
+    }
+
+    /// Not every program makes a row as high as its wrapped texts: the lines would lie over each other when it is printed.
+    fn make_room(&mut self, cells: &[Cell]) -> Result<(), XlsxError> {
+        let lines = self.paper.columns.iter().zip(cells).map(|(column, cell)| match cell {
+            Cell::Text(words) if !is_one_line(column.kind) => lines_in(words, column.width),
+            _ => 1,
+        });
+        match lines.max() {
+            Some(lines @ 2..) => self.sheet.set_row_height(self.row, 14 * lines).map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     /// The label of a sum has the room up to the first sum.
@@ -270,9 +285,24 @@ impl Writer<'_> {
     }
 }
 
-/// Characters of a Latin font that a text is wide, with a little room.
+/// Numbers and dates are never broken: their columns are wide enough.
+fn is_one_line(kind: Kind) -> bool {
+    matches!(kind, Kind::Date | Kind::Id | Kind::Account)
+}
+
+/// Lines that a text takes in a column so many characters wide.
+fn lines_in(text: &str, width: u8) -> u32 {
+    text.split('\n').map(|line| characters(line).div_ceil(usize::from(width.max(1))).max(1) as u32).sum()
+}
+
+/// Characters of a Latin font that a text is wide.
+fn characters(text: &str) -> usize {
+    text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
+}
+
+/// The same with a little room.
 fn shown_width(text: &str) -> usize {
-    text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>() + 2
+    characters(text) + 2
 }
 
 /// `2018年9月20日`.

@@ -92,7 +92,7 @@ fn wrong_header_values(config: &Config, layouts: &BTreeMap<BankNumber, Layout>, 
 /// The store can be opened, and what is out there still fits the configuration.
 fn against_the_store(config: &Config) -> crate::store::Result<Vec<String>> {
     let store = Store::open(&store_path(&config.state))?;
-    contradictions(config, store.connection())
+    Ok(contradictions(config, store.connection())?.into_iter().map(|(_, words)| words).collect())
 }
 
 /// Banks' own servers that cannot be reached, or do not let us in; all are asked at once. What we lack ourselves is said

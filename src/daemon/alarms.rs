@@ -33,6 +33,7 @@ classes! {
     "disk-low" "磁盘空间不足" "operator" "在 state 之外腾出空间，会自动恢复；不要删除 state 内的任何文件";
     "step" "步骤失败" "operator" "看日志原因，多为 out 目录缺失或已满；会自动重试，不会重发";
     "round" "一轮未完成" "operator" "持续出现时停止常驻进程并运行 daikou audit";
+    "configuration" "配置与在途批次不符" "operator" "用 daikou check 查看，把该银行的配置改回后重启；在此之前其回盘读不出来，不会丢失";
     "calendar" "日历已到尽头" "operator" "在 calendars 中补上该年，check 后重启";
     "clock-stepped" "系统时钟跳变" "operator" "先用 timedatectl 核对日期；日期不对就停止常驻进程，校准后再启动；已批准的批次不会因此改变";
     "window-missed" "错过时段" "operator" "无须撤销；当天仍要办的，手工运行 daikou plan、instruct、send";

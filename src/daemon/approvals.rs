@@ -5,7 +5,7 @@ use crate::daemon::receipts::flush_outbox;
 use crate::daemon::{
     by_hand, closing, correcting, fixing, instructing, lists, planning, releasing, resolving, retrying, settling,
 };
-use crate::domain::ids::BatchNumber;
+use crate::domain::ids::{BatchNumber, fold_name};
 use crate::store::approvals::{Approval, waiting as stored};
 use crate::store::{self, Result as StoreResult, Txn};
 
@@ -112,9 +112,9 @@ fn asks(bureau: &Bureau, approval: &Approval) -> Step<String> {
     }
 }
 
-/// `Maker` is nobody else than `maker`.
+/// `Maker` is nobody else than `maker`, in wide letters either.
 fn is_same_person(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
+    fold_name(one).to_lowercase() == fold_name(other).to_lowercase()
 }
 
 /// Approves what waits under this number or for this subject, and carries it out. Gives the words for the checker.

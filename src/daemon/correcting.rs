@@ -10,7 +10,7 @@ use crate::domain::ledger::Event;
 use crate::domain::plan::PlanState;
 use crate::pipeline::book::Changeset;
 use crate::pipeline::correcting::{Fault, Wrong, correct as right};
-use crate::pipeline::resolving::{Decision, Resolution, reverse};
+use crate::pipeline::resolving::{Decision, Resolution, check_day_on, reverse};
 use crate::store::approvals::Approval;
 use crate::store::exceptions::{self, Affair};
 use crate::store::payouts;
@@ -134,7 +134,9 @@ fn rehearse(config: &Config, conn: &Connection, asked: &Asked, today: Date) -> S
             reason: asked.reason.clone(),
         };
         let mut changes = Changeset::default();
-        reverse(&matter_of(config, &affair, &closed), &resolution, today, &mut changes).or_else(refuse)?;
+        let matter = matter_of(config, &affair, &closed);
+        check_day_on(&matter, &resolution, today).or_else(refuse)?;
+        reverse(&matter, &resolution, today, &mut changes).or_else(refuse)?;
         return Ok((affair, changes));
     };
     let Some(dossier) = &affair.dossier else { return refuse("该记账没有对应到某人") };

@@ -31,6 +31,8 @@ pub struct Found {
     pub part: Part,
     /// The other file of a pair, where it is there.
     pub other: Option<Candidate>,
+    /// A command takes it, and leaves it where it is: asked for again, it is taken again.
+    pub stays: bool,
 }
 
 /// What a name says in an inbox.
@@ -105,7 +107,14 @@ pub fn look_at(bureau: &Bureau, folder: &Path, name: &OsStr, sender: &Sender) ->
         Part::Data(other) | Part::Control(other) => open.look(OsStr::new(other))?,
         Part::Table | Part::Whole | Part::Strange => None,
     };
-    Ok(Found { folder: folder.to_owned(), name: name.to_owned(), candidate: open.look(name)?, part, other })
+    Ok(Found {
+        folder: folder.to_owned(),
+        name: name.to_owned(),
+        candidate: open.look(name)?,
+        part,
+        other,
+        stays: false,
+    })
 }
 
 fn part_of(layout: &Layout, name: &OsStr) -> Part {
@@ -131,6 +140,7 @@ pub fn take_from(
     kind: Option<TableKind>,
     order: &Order,
 ) -> Step<Looked> {
+    let found = Found { stays: true, ..found };
     if found.candidate.is_none() {
         return Ok(Looked::Incomplete(Lack::File));
     }
@@ -140,7 +150,7 @@ pub fn take_from(
     if found.other.is_none() {
         return Ok(Looked::Incomplete(Lack::DataFile(data.clone())));
     }
-    let with = look_at(bureau, &found.folder, OsStr::new(data), &sender)?;
+    let with = Found { stays: true, ..look_at(bureau, &found.folder, OsStr::new(data), &sender)? };
     match take_found(bureau, &with, sender, kind, Patience::Left, order)? {
         Looked::Taken(receipt) if receipt.state == crate::store::FileState::Duplicate => {
             Ok(Looked::ControlOf(data.clone()))
@@ -187,7 +197,8 @@ pub fn take_found(
         open.remove_source(candidate)?;
     }
     let was_booked = is_half && is_booked_control(bureau, found, &sender, &copy.sha256())?;
-    let given = Spool { copy, digest, name: &found.name, from: sender, control: with, is_half, was_booked };
+    let source = if found.stays { String::new() } else { candidate.identity() };
+    let given = Spool { copy, digest, name: &found.name, from: sender, control: with, is_half, was_booked, source };
     let receipt = take(bureau, given, kind, patience, order)?;
     match (receipt, control) {
         (Some(receipt), control) => {

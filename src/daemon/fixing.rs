@@ -9,6 +9,7 @@ use crate::domain::exception::Class;
 use crate::domain::ids::{AccountNumber, IdNumber};
 use crate::domain::participant::Participant;
 use crate::domain::policy::same_name;
+use crate::pipeline::intake::personal_name;
 use crate::store::approvals::Approval;
 use crate::store::fixes::{self, Fix};
 use crate::store::{self, Applied, Txn, book, files};
@@ -132,6 +133,10 @@ fn rehearse(config: &Config, conn: &Connection, asked: &Asked) -> Step<Change> {
     let Some(old) = files::participants(conn, &[parsed.id.key()])?.remove(&parsed.id.key()) else {
         return refuse("此人不在参保人员表上");
     };
+    let is_lost = |name: &String| name.trim().is_empty() || personal_name(name).is_none();
+    if asked.name.iter().chain(&asked.holder).any(is_lost) {
+        return refuse("姓名、户名不能为空，也不能含控制字符、问号等无法识别的字符");
+    }
     let mut new = old.clone();
     if let Some(name) = &asked.name {
         new.name.clone_from(name);

@@ -9,10 +9,10 @@ use crate::daemon::drops::{Found, Looked, Part, look_at, take_found};
 use crate::daemon::intake::Patience;
 use crate::daemon::receipts::{Receipt, Sender};
 use crate::domain::participant::Payer;
-use crate::store::{FileState, files};
+use crate::store::FileState;
 use crate::telemetry::Metrics;
 use crate::transport::folder::{Candidate, Folder, Kind, Removal};
-use crate::transport::{Error, disk, escaped, hex};
+use crate::transport::{Error, disk, hex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -82,6 +82,8 @@ enum Why {
     Failed(Instant),
     /// Until it changes, nothing can be done with it: an alarm stands.
     Never,
+    /// It took effect and could not be removed: that alone is tried again after this time.
+    Taken(Instant),
 }
 
 /// Every inbox of the configuration, and of departments that have a folder.
@@ -169,7 +171,7 @@ impl Inboxes {
         visit: &mut Visit,
     ) -> Step<()> {
         let (before, began) = (visit.taken, Instant::now());
-        for candidate in leftovers_first(names, inbox, look.bureau)? {
+        for candidate in as_they_came(names) {
             let subject = subject(inbox, candidate);
             if let Kind::NotAFile(what) = candidate.kind {
                 look.alarms.raise("file", subject, &format!("{what}: left alone, whoever put it there must remove it"));
@@ -183,6 +185,10 @@ impl Inboxes {
                     continue;
                 }
             };
+            if self.is_taken(&subject, &found) {
+                self.remove(subject, found, folder, look, visit);
+                continue;
+            }
             let Some(patience) = self.judge(&subject, &found, &look.bureau.config, visit) else { continue };
             if visit.taken - before == BUDGET.0 || (visit.taken > before && began.elapsed() >= BUDGET.1) {
                 visit.more = true;
@@ -193,6 +199,11 @@ impl Inboxes {
             self.conclude(subject, found, folder, taken, look, visit)?;
         }
         Ok(())
+    }
+
+    /// Whether this very file took effect, and lies there only because it could not be removed.
+    fn is_taken(&self, subject: &str, found: &Found) -> bool {
+        self.seen.get(subject).is_some_and(|seen| matches!(seen.why, Why::Taken(_)) && seen.found == *found)
     }
 
     /// Whether a file is to be looked into now, and whether it had its time.
@@ -235,13 +246,9 @@ impl Inboxes {
         let why = match taken {
             Ok(Looked::Taken(receipt)) => {
                 visit.note(&receipt);
-                let Err(error) = remove_sources(folder, &found) else {
-                    self.seen.remove(&subject);
-                    look.alarms.clear("file", &subject);
-                    return Ok(());
-                };
-                look.alarms.raise("file", subject.clone(), &format!("taken, but {}", error.without_path()));
-                Why::Never
+                self.keep(subject.clone(), found.clone(), Why::Taken(Instant::now()));
+                self.remove(subject, found, folder, look, visit);
+                return Ok(());
             }
             Ok(looked @ (Looked::Incomplete(_) | Looked::ControlOf(_))) => {
                 let words = match &looked {
@@ -258,6 +265,26 @@ impl Inboxes {
         };
         self.keep(subject, found, why);
         Ok(())
+    }
+
+    /// The source of what was taken goes; where it cannot, that is tried again, and somebody is told.
+    fn remove(&mut self, subject: String, found: Found, folder: &Folder, look: &mut Look<'_>, visit: &mut Visit) {
+        if let Some(Seen { why: Why::Taken(after), .. }) = self.seen.get(&subject)
+            && Instant::now() < *after
+        {
+            return visit.look_again(after.saturating_duration_since(Instant::now()));
+        }
+        match remove_sources(folder, &found) {
+            Ok(()) => {
+                self.seen.remove(&subject);
+                look.alarms.clear("file", &subject);
+            }
+            Err(error) => {
+                look.alarms.raise("file", subject.clone(), &format!("taken, but {}", error.without_path()));
+                visit.look_again(RETRY);
+                self.keep(subject, found, Why::Taken(Instant::now() + RETRY));
+            }
+        }
     }
 
     fn keep(&mut self, subject: String, found: Found, why: Why) {
@@ -277,7 +304,7 @@ fn failed(subject: &str, error: StepError, alarms: &mut Alarms, visit: &mut Visi
         return Err(error);
     }
     alarms.raise("file", subject, &without_path(&error));
-    if matches!(&error, StepError::Transport(error) if !error.is_retryable()) {
+    if matches!(&error, StepError::Transport(Error::NotAFile { .. } | Error::TooBig { .. })) {
         return Ok(Why::Never);
     }
     visit.look_again(RETRY);
@@ -319,16 +346,11 @@ fn is_second_of_pair(found: &Found) -> bool {
     matches!(found.part, Part::Control(_)) && found.other.is_some()
 }
 
-/// Tables that may have been booked before a death, which left them lying there, go first: a version that came later and
-/// stands before them by name would else be followed by the one that it replaces.
-fn leftovers_first<'n>(names: &'n [Candidate], inbox: &Inbox, bureau: &Bureau) -> Step<Vec<&'n Candidate>> {
+/// In the order in which they came to lie there, those of one moment by name: of two rosters the later one holds.
+fn as_they_came(names: &[Candidate]) -> Vec<&Candidate> {
     let mut ordered: Vec<&Candidate> = names.iter().collect();
-    if ordered.len() > 1 && !matches!(inbox.sender, Sender::Bank(..)) {
-        let booked = files::names_and_sizes(bureau.store.connection(), &inbox.sender.text())?;
-        let is_new = |file: &&Candidate| !booked.contains(&(escaped(&file.name), file.size));
-        ordered.sort_by_key(is_new);
-    }
-    Ok(ordered)
+    ordered.sort_by_key(|candidate| candidate.ctime);
+    ordered
 }
 
 /// How long nothing has changed in a file and what belongs to it.

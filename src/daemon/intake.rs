@@ -304,6 +304,8 @@ pub struct Spool<'a> {
     pub is_half: bool,
     /// It is the control file of a data file that took effect with it: a death came between the removal of the two.
     pub was_booked: bool,
+    /// Which file of an inbox it is; empty where a command takes it.
+    pub source: String,
 }
 
 /// Takes one file that lies in the spool. `kind` holds it to one kind of table. `None`: it is not whole, and is left.
@@ -314,7 +316,7 @@ pub fn take(
     patience: Patience,
     order: &Order,
 ) -> Step<Option<Receipt>> {
-    let Spool { mut copy, digest, name, from, control, is_half, was_booked } = spool;
+    let Spool { mut copy, digest, name, from, control, is_half, was_booked, source } = spool;
     let shown = crate::transport::escaped(name);
     let (sha256, size) = (copy.sha256(), copy.size());
     let given = Given { name: shown.clone(), from: from.clone(), sha256, size, control };
@@ -331,7 +333,9 @@ pub fn take(
     let known = files::known(bureau.store.connection(), &sender, kind, &sha256)?;
     let claimed = known.filter(|(_, state)| *state == FileState::Claimed).map(|(number, _)| number);
     let before = known.is_some_and(|(_, state)| state == FileState::Processed);
-    let arrived = Arrived { name: shown, kind: kind.to_owned(), sender, on: order.today(), sha256, size, archived };
+    let was_booked = was_booked || files::is_left(bureau.store.connection(), &sender, &sha256, &source)?;
+    let kind = kind.to_owned();
+    let arrived = Arrived { name: shown, kind, sender, on: order.today(), sha256, size, archived, source };
     let read = table.as_ref().and_then(|table| table.as_ref().ok()).cloned();
     let mut taking = Taking { bureau, arrived, sender: from.clone(), table: read, number: claimed, copy, digest };
     let ended = match (was_booked, is_half) {

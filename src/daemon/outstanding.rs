@@ -29,7 +29,7 @@ impl WrittenFor {
 }
 
 /// Where the configuration contradicts batches that are not ended, for operators: expected, found, what to do.
-pub fn contradictions(config: &Config, conn: &Connection) -> Result<Vec<String>> {
+pub fn contradictions(config: &Config, conn: &Connection) -> Result<Vec<(BankNumber, String)>> {
     let mut found: BTreeMap<(BankNumber, String), Vec<BatchNumber>> = BTreeMap::new();
     for (batch, text) in batches::not_ended(conn)? {
         let Ok(then) = serde_json::from_str::<WrittenFor>(&text) else { continue };
@@ -38,8 +38,8 @@ pub fn contradictions(config: &Config, conn: &Connection) -> Result<Vec<String>>
             found.entry((number, difference)).or_default().push(batch);
         }
     }
-    let worded = found.iter().map(|((_, difference), batches)| {
-        format!("{difference}; put it back until {} complete, rejected or cancelled", named(batches))
+    let worded = found.iter().map(|((number, difference), batches)| {
+        (*number, format!("{difference}; put it back until {} complete, rejected or cancelled", named(batches)))
     });
     Ok(worded.collect())
 }

@@ -11,7 +11,7 @@ use crate::domain::ids::IdNumber;
 use crate::domain::money::Money;
 use crate::pipeline::book::{Changeset, Dossier};
 use crate::pipeline::planning;
-use crate::pipeline::resolving::{Decision, Matter, Resolution, resolve as decide};
+use crate::pipeline::resolving::{Decision, Matter, Resolution, check_day_on, resolve as decide};
 use crate::pipeline::ways::{Way, ways};
 use crate::store::approvals::Approval;
 use crate::store::exceptions::{Affair, StoredException, read};
@@ -156,7 +156,7 @@ fn rehearse(
 ) -> Step<Changeset> {
     let closed = book::closed_months(conn)?;
     let matter = matter(config, exception, &closed);
-    decide(&matter, resolution, today).or_else(refuse)
+    check_day_on(&matter, resolution, today).and_then(|()| decide(&matter, resolution, today)).or_else(refuse)
 }
 
 /// An open exception as decisions on it are judged.

@@ -3,11 +3,12 @@
 
 use crate::daemon::bureau::{Bureau, Step};
 use crate::daemon::instructing::waiting_districts;
+use crate::daemon::outstanding::contradictions;
 use crate::daemon::schedule::WindowState;
 use crate::daemon::settling::{Overdue, overdue};
 use crate::domain::calendar::{Date, PastTheData, WorkingDays, days_before, next_day};
 use crate::domain::instruction::BatchState;
-use crate::domain::participant::DistrictCode;
+use crate::domain::participant::{BankNumber, DistrictCode};
 use crate::pipeline::book::BatchLine;
 use crate::store::figures::{self, Unanswered};
 use crate::store::gaps::{self, Gap};
@@ -28,7 +29,8 @@ pub struct Silence {
 }
 
 /// Classes that are judged here: one that is not found is over.
-pub const JUDGED: [&str; 9] = [
+pub const JUDGED: [&str; 10] = [
+    "configuration",
     "answer-late",
     "delivery-in-doubt",
     "zero-payment",
@@ -42,7 +44,8 @@ pub const JUDGED: [&str; 9] = [
 
 /// All that follows cheaply.
 pub fn judge(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
-    let mut found = unanswered(bureau, today)?;
+    let mut found = contradicting(bureau)?;
+    found.extend(unanswered(bureau, today)?);
     found.extend(zero_payments(bureau, today)?);
     found.extend(lists(bureau, today)?);
     found.extend(windows(bureau)?);
@@ -50,6 +53,18 @@ pub fn judge(bureau: &Bureau, today: Date) -> Step<Vec<Silence>> {
     found.extend(backup(bureau, today)?);
     found.extend(gaps::gaps(bureau.store.connection())?.iter().map(|gap| gap_words(bureau, gap)));
     Ok(found)
+}
+
+/// A bank that is not as it was when what is out was written for it: its answers lie there unread.
+fn contradicting(bureau: &Bureau) -> Step<Vec<Silence>> {
+    let found = contradictions(&bureau.config, bureau.store.connection())?;
+    let silence = |(number, words): (BankNumber, String)| Silence {
+        class: "configuration",
+        subject: format!("bank {}", number.0),
+        words_zh: format!("编号为 {} 的银行与其在途批次发出时的配置不符，其回盘读不出来", number.0),
+        words,
+    };
+    Ok(found.into_iter().map(silence).collect())
 }
 
 /// Instructions that are open for too long: a read of every state, asked where the store or the date moved.

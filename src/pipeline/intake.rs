@@ -533,7 +533,8 @@ fn lost_digits(text: &str) -> bool {
     })
 }
 
-fn personal_name(text: &str) -> Option<String> {
+/// A name that a bank can be sent: none of what encodings leave behind where they lost a character.
+pub fn personal_name(text: &str) -> Option<String> {
     let private = |c: char| matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fffd}' | '\u{f0000}'..);
     let lost = |c: char| c.is_control() || private(c) || matches!(c, '?' | '？' | '□' | '#');
     (!text.chars().any(lost)).then(|| text.to_owned())

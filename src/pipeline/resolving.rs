@@ -153,7 +153,7 @@ pub fn resolve(matter: &Matter<'_>, resolution: &Resolution, today: Date) -> Res
     match (matter.amount.is_positive(), resolution.decision) {
         (true, Decision::Settled) => match matter.transfer {
             Some(transfer) => settle_transfer(matter, transfer, resolution, today, &mut out)?,
-            None => settle_suspense(matter, resolution, &mut out)?,
+            None => settle_suspense(matter, resolution, today, &mut out)?,
         },
         (true, Decision::Refund) => give_back(matter, resolution, today, &mut out)?,
         (true, Decision::Reverse) => take_back(matter, resolution, today, &mut out)?,
@@ -347,7 +347,7 @@ pub fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &
 }
 
 /// Suspense money makes up the own part, or the whole tier (R14), judged on the day of its last part.
-fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, out: &mut Changeset) -> Result<(), No> {
+fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &mut Changeset) -> Result<(), No> {
     let dossier = matter.dossier.ok_or("不知道是谁的款：只能退款 refund")?;
     let plan = dossier.plan.as_ref().ok_or("此人该年度没有缴费计划：请先生成计划，或退款 refund")?;
     if plan.state.is_paid() {
@@ -358,10 +358,7 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, out: &mut Chang
     let matter =
         &Matter { instruction: matter.instruction.filter(|instruction| !is_over(instruction.state)), ..*matter };
     let own_pool = pool(matter, dossier);
-    // Of a date that is missing or impossible the day on which the file came says nothing (R11).
-    let is_known = matter.class != Class::BadBookingDate;
-    let known = own_pool.iter().filter(|_| is_known).filter_map(|open| open.booked_on).max();
-    let day = resolution.booked_on.or(known).ok_or(BOOKED_ON)?;
+    let day = day_of_the_last(matter, &own_pool, resolution, today)?;
     let terms = terms_on(matter, dossier, plan, day)?;
     // R14: the government part was paid to the person: only the whole tier makes up the year then.
     let has_subsidy = plan.ex_post.is_some();
@@ -407,6 +404,47 @@ fn settle_suspense(matter: &Matter<'_>, resolution: &Resolution, out: &mut Chang
     let state = if other { release_live(plan, plan.state, out) } else { plan.state };
     push_plan(dossier, state.after(event).map_err(|illegal| illegal.message_zh())?, 0, out);
     Ok(())
+}
+
+/// The day of the last money that is added up (R11). A known day is what it is; of a date that is missing or impossible
+/// the day on which the file came says nothing, and a clerk says the bank's.
+fn day_of_the_last(
+    matter: &Matter<'_>,
+    pool: &[&OpenException],
+    resolution: &Resolution,
+    today: Date,
+) -> Result<Date, No> {
+    let last = pool.iter().filter_map(|open| open.booked_on).max();
+    let is_unknown = |class| class == Class::BadBookingDate;
+    match resolution.booked_on {
+        None => last.filter(|_| !is_unknown(matter.class)).ok_or(BOOKED_ON.to_owned()),
+        Some(said) if pool.iter().any(|open| is_unknown(open.class)) => {
+            let drafted = matter.instruction.map(|instruction| instruction.batch.drafted_on);
+            let year_begins = matter.dossier.map(|dossier| Date::constant(dossier.fee_year, 1, 1));
+            possible(said, drafted.or(year_begins).unwrap_or(said), today)
+        }
+        Some(said) => match last {
+            Some(last) if last != said => Err(format!("该款的记账日为 {last}，不能改为 {said}")),
+            _ => Ok(said),
+        },
+    }
+}
+
+/// A day on which a bank can have booked: not before what it answers, and not one to come.
+fn possible(day: Date, first: Date, today: Date) -> Result<Date, No> {
+    let is_possible = (first..=today).contains(&day);
+    is_possible.then_some(day).ok_or_else(|| format!("记账日 {day} 不可能：应在 {first} 至 {today} 之间"))
+}
+
+/// A clerk's word on the day on which money that is here goes on: not before it came. A statement's day is the bank's own.
+pub fn check_day_on(matter: &Matter<'_>, resolution: &Resolution, today: Date) -> Result<(), No> {
+    let (Some(said), Some(original)) = (resolution.booked_on, matter.posting) else { return Ok(()) };
+    let goes_on = match resolution.decision {
+        Decision::Refund | Decision::Reverse => true,
+        Decision::Settled => matter.transfer.is_some(),
+        Decision::Failed => false,
+    };
+    if goes_on { possible(said, original.booked_on, today).map(|_| ()) } else { Ok(()) }
 }
 
 /// The instruction whose money is recognised settles: it is in suspense, or its money was held beside it, because another

@@ -9,7 +9,7 @@ use crate::store::apply::range;
 use crate::store::chain::Txn;
 use crate::store::{Result, book, date, day, feed, words};
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// State of a drop file (design section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Arrived {
     pub size: u64,
     /// Where its bytes are kept, below the state folder.
     pub archived: String,
+    /// Which file of an inbox it is; empty where a command takes it, whose source stays.
+    pub source: String,
 }
 
 /// A version of a list.
@@ -96,11 +98,12 @@ pub fn kept_of(conn: &Connection, sender: &str, name: &str) -> Result<Vec<String
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Names and sizes of the files of this sender that took effect.
-pub fn names_and_sizes(conn: &Connection, sender: &str) -> Result<HashSet<(String, u64)>> {
-    let mut statement = conn.prepare_cached("SELECT name, size FROM file WHERE sender = ?1 AND state = 2")?;
-    let rows = statement.query_map([sender], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+/// Whether these bytes of this very file of an inbox took effect before: its source could not be removed, or a death came
+/// before that.
+pub fn is_left(conn: &Connection, sender: &str, sha256: &[u8; 32], source: &str) -> Result<bool> {
+    let sql =
+        "SELECT 1 FROM file WHERE sha256 = ?1 AND sender = ?2 AND source = ?3 AND source <> '' AND state IN (2, 3)";
+    Ok(conn.prepare_cached(sql)?.exists((&sha256[..], sender, source))?)
 }
 
 /// How the newest file of these bytes ended, and where its bytes are kept.
@@ -321,8 +324,8 @@ impl Txn<'_> {
     pub fn arrive(&self, file: &Arrived, state: FileState) -> Result<i64> {
         self.tx
             .prepare_cached(
-                "INSERT INTO file (name, kind, sender, arrived, sha256, size, state, accepted, refused, reason, archived)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, '', ?8)",
+                "INSERT INTO file (name, kind, sender, arrived, sha256, size, state, accepted, refused, reason, archived, source)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, '', ?8, ?9)",
             )?
             .execute((
                 &file.name,
@@ -333,6 +336,7 @@ impl Txn<'_> {
                 file.size as i64,
                 state as i64,
                 &file.archived,
+                &file.source,
             ))?;
         Ok(self.tx.last_insert_rowid())
     }

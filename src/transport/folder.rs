@@ -102,6 +102,11 @@ impl Candidate {
         self.quiet_for(now) >= Duration::from_millis(settle_ms)
     }
 
+    /// Which file this is, for as long as nothing changes it: another one that gets its inode has another time.
+    pub fn identity(&self) -> String {
+        format!("{}@{}.{:09}", self.ino, self.ctime.secs, self.ctime.nanos)
+    }
+
     /// The name as it may be shown.
     pub fn shown(&self) -> String {
         escaped(&self.name)

@@ -4,8 +4,12 @@ use crate::bank_files::Request;
 use crate::bureau::{Bureau, Daemon, all_paid, names, wait_for};
 use daikou::daemon::alarms::Alarms;
 use daikou::daemon::bureau::Order;
+use daikou::daemon::drops::{Looked, look_at, take_found};
+use daikou::daemon::intake::Patience;
+use daikou::daemon::receipts::Sender;
 use daikou::daemon::working::Working;
 use daikou::domain::calendar::Date;
+use daikou::store::FileState;
 use daikou::store::windows::StoredWindow;
 use std::fs;
 use std::path::Path;
@@ -152,6 +156,56 @@ fn a_kill_at_any_moment_posts_everything_exactly_once() {
 }
 
 /// The clock is an argument: three days of windows in a moment.
+/// What a roster says of the first person's account.
+fn accounts(bureau: &Bureau) -> String {
+    bureau.daikou(&["export", "participants"]).1
+}
+
+#[test]
+fn of_two_rosters_the_later_one_holds_whatever_their_names() {
+    let bureau = bureau(2);
+    let old = bureau.roster(&BANKS);
+    let new = old.replacen("9999", "99991", 1);
+    fs::write(bureau.drops("bureau/in/roster-9.csv"), &old).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    fs::write(bureau.drops("bureau/in/roster-10.csv"), &new).unwrap();
+    let daemon = bureau.start();
+    wait_for("both are taken", || names(&bureau.drops("bureau/in")).is_empty());
+    assert!(daemon.stop().0.success());
+    let shown = accounts(&bureau);
+    assert!(shown.contains("99991"), "{shown}");
+}
+
+/// A file that took effect and could not be removed is known when it is seen again, also once another came after it.
+#[test]
+fn what_could_not_be_removed_does_not_come_again() {
+    let bureau = bureau(2);
+    let old = bureau.roster(&BANKS);
+    let new = old.replacen("9999", "99991", 1);
+    let order = Order { at: Date::constant(2018, 6, 25).at(9, 0, 0, 0), actor: "system".to_owned() };
+    let config = daikou::config::load(&bureau.home().join("daikou.toml")).unwrap();
+    let mut opened = daikou::daemon::bureau::Bureau::open(config).unwrap();
+    let mut take = |name: &str| {
+        let inbox = bureau.drops("bureau/in");
+        let found = look_at(&opened, &inbox, name.as_ref(), &Sender::Bureau).unwrap();
+        match take_found(&mut opened, &found, Sender::Bureau, None, Patience::Left, &order).unwrap() {
+            Looked::Taken(receipt) => receipt.state,
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    fs::write(bureau.drops("bureau/in/old.csv"), &old).unwrap();
+    fs::write(bureau.drops("bureau/in/new.csv"), &new).unwrap();
+    assert_eq!([take("old.csv"), take("new.csv")], [FileState::Processed; 2]);
+    assert_eq!([take("old.csv"), take("new.csv")], [FileState::Duplicate; 2]);
+    assert!(accounts(&bureau).contains("99991"), "the newer one holds");
+    // Sent again it is a version of its own, also under its old name.
+    fs::remove_file(bureau.drops("bureau/in/old.csv")).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    fs::write(bureau.drops("bureau/in/old.csv"), &old).unwrap();
+    assert_eq!(take("old.csv"), FileState::Processed);
+    assert!(!accounts(&bureau).contains("99991"), "the one that was sent again holds");
+}
+
 #[test]
 fn windows_open_once_and_what_nobody_opened_is_missed() {
     let dir = tempfile::tempdir().unwrap();

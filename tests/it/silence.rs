@@ -132,6 +132,16 @@ fn a_list_is_missing_from_the_day_after_it_was_due() {
 }
 
 #[test]
+fn a_bank_that_is_gone_with_its_batch_out_is_shown() {
+    let bureau = sent();
+    assert_eq!(classes(&bureau, CALM), [""; 0]);
+    bureau.set("key = \"postal\"", "key = \"post\"");
+    assert_eq!(standing(&bureau, CALM), [("configuration".to_owned(), "bank 2".to_owned())]);
+    bureau.set("key = \"post\"", "key = \"postal\"");
+    assert_eq!(classes(&bureau, CALM), [""; 0]);
+}
+
+#[test]
 fn a_disk_that_is_nearly_full_is_shown_by_whoever_asks() {
     let bureau = Bureau::new(&std::env::temp_dir(), 1);
     bureau.set("least_free_mb = 64", "least_free_mb = 1000000000");

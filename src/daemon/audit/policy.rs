@@ -22,6 +22,8 @@ struct Standing {
     /// The day on which the rules were asked, and the day from which the version holds.
     judged_on: Option<Date>,
     since: i64,
+    /// The drop file that the version follows from; `None` where `plan` made it.
+    cause: Option<i64>,
 }
 
 /// I12: every standing deemed entry and ex-post subsidy is what the policy of its fee year gives its category, is owed
@@ -30,7 +32,8 @@ struct Standing {
 pub(super) fn rederive(conn: &Connection, policies: &Policies) -> Found {
     let mut statement = conn.prepare(
         "SELECT coalesce(k.participant, i.participant), coalesce(k.fee_year, b.fee_year), v.tier, v.payer, v.district,
-                v.category, v.government, e.amount, a.payer, a.district, CASE WHEN p.event <> 7 THEN v.from_day END, v.from_day, e.id >> 2
+                v.category, v.government, e.amount, a.payer, a.district, CASE WHEN p.event <> 7 THEN v.from_day END, v.from_day, v.cause,
+                e.id >> 2
          FROM entry e
          JOIN posting p ON p.id = e.id >> 2 AND p.event <> 6
          LEFT JOIN posting_key k ON k.posting = e.id >> 2
@@ -44,7 +47,7 @@ pub(super) fn rederive(conn: &Connection, policies: &Policies) -> Found {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let Some(fault) = judge(conn, policies, &standing(row)?)? else { continue };
-        let posting: i64 = row.get(12)?;
+        let posting: i64 = row.get(13)?;
         if !exists(conn, "SELECT 1 FROM posting_key WHERE undoes = ?1 OR corrects = ?1", [posting])? {
             let plan = plan_name(row.get(0)?, row.get(1)?);
             return Ok(Some(format!("{}: {plan}: {fault}", posting_name(conn, posting)?)));
@@ -55,8 +58,10 @@ pub(super) fn rederive(conn: &Connection, policies: &Policies) -> Found {
 
 fn ex_post(conn: &Connection, policies: &Policies) -> Found {
     let mut statement = conn.prepare(
-        "SELECT participant, fee_year, paid, payer, district, category, amount, amount, payer, district, booked_on, due_on
-         FROM ex_post WHERE state <> 4 ORDER BY participant, fee_year",
+        "SELECT participant, fee_year, paid, payer, district, category, amount, amount, payer, district, booked_on, due_on,
+                (SELECT v.cause FROM plan_version v WHERE v.participant = x.participant AND v.fee_year = x.fee_year
+                     AND v.from_day = x.due_on AND v.refusal IS NULL ORDER BY v.version DESC LIMIT 1)
+         FROM ex_post x WHERE state <> 4 ORDER BY participant, fee_year",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -91,6 +96,7 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
         owed_by: payer(8)?.zip(district(9)?),
         judged_on: row.get::<_, Option<i64>>(10)?.and_then(from_yyyymmdd),
         since: row.get::<_, Option<i64>>(11)?.unwrap_or(0),
+        cause: row.get(12)?,
     })
 }
 
@@ -163,16 +169,20 @@ fn was_recognised(conn: &Connection, standing: &Standing, subsidy: &Subsidy, by:
 /// The plan once more, by the rules, where nothing that they ask has changed since. Who was on that list on the day
 /// that is judged had that subsidy then (R14), whatever lists said before the payment was told.
 fn again(conn: &Connection, policy: &Policy, year: &YearTerms, standing: &Standing, subsidy: &Subsidy) -> Found {
-    // Of two lists of one day nobody can tell which was asked. A roster row of a later year says nothing of that day, also
-    // where the list came later still.
+    // Of two files of one day nobody can tell which was asked, but that the version follows from one of them, or was made
+    // when the first was there. A roster row of a later year says nothing of that day, also where the list came later still.
     let moved = "SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day > ?2
                  UNION ALL SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day = ?2
                  GROUP BY participant HAVING count(DISTINCT file) > 1
-                 UNION ALL SELECT 1 FROM participant p JOIN file f ON f.id = p.file WHERE p.id = ?1 AND f.arrived > ?3";
+                 UNION ALL SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day = ?2 AND file <> coalesce(?4, 0)
+                     AND (added = 0 OR EXISTS (SELECT 1 FROM recognition_change WHERE participant = ?1 AND on_day < ?2))
+                 UNION ALL SELECT 1 FROM participant p JOIN file f ON f.id = p.file
+                 WHERE p.id = ?1 AND (f.arrived > ?3 OR (f.arrived = ?3 AND p.file <> coalesce(?4, 0)))
+                 UNION ALL SELECT 1 FROM fix WHERE participant = ?1 AND on_day >= ?3";
     let on_that_day = standing.judged_on.map_or(standing.since, yyyymmdd).min(standing.since);
     let was_then = was_recognised(conn, standing, subsidy, on_that_day)?;
     let since = if was_then { on_that_day } else { standing.since };
-    if exists(conn, moved, (standing.participant, since, on_that_day))? {
+    if exists(conn, moved, (standing.participant, since, on_that_day, standing.cause))? {
         return Ok(None);
     }
     let person = book::person(conn, IdNumber::from_key(standing.participant), standing.fee_year)?;

@@ -28,7 +28,8 @@ CREATE TABLE file (                         -- drop files: every one that ever a
     reason      TEXT    NOT NULL,
     archived    TEXT    NOT NULL,           -- path below state/
     progress    INTEGER NOT NULL DEFAULT 0, -- rows committed of a file taken in chunks
-    receipt     TEXT    NOT NULL DEFAULT ''
+    receipt     TEXT    NOT NULL DEFAULT '',
+    source      TEXT    NOT NULL DEFAULT '' -- which file of an inbox it was: inode and the kernel's time of its last change
 ) STRICT;
 CREATE INDEX file_digest ON file (sha256);
 

@@ -287,9 +287,9 @@ impl Folder {
         let mut buffer = vec![0; CHUNK_BYTES];
         // One byte more than was announced: a file that grows is seen, one without end is not followed.
         let mut bounded = (&source).take(candidate.size + 1);
-        let (mut size, mut doubtful) = (0, 0);
+        let (mut size, mut doubtful, ticks) = (0, 0, ticks_of(&source));
         loop {
-            let is_doubtful = tick_left(candidate) > Duration::ZERO;
+            let is_doubtful = tick_left(candidate, ticks) > Duration::ZERO;
             let count = bounded.read(&mut buffer).map_err(|source| Error::io(&from, "read", source))?;
             if count == 0 {
                 break;
@@ -304,7 +304,7 @@ impl Folder {
         if size != candidate.size || Candidate::of(candidate.name.clone(), &stat) != *candidate {
             return Err(Error::Changed { path: escaped(&from) });
         }
-        let doubt = Doubt { source, from, candidate: candidate.clone(), bytes: doubtful };
+        let doubt = Doubt { source, from, candidate: candidate.clone(), bytes: doubtful, ticks };
         Ok((copy, hasher.finalize().into(), doubt))
     }
 }
@@ -316,6 +316,8 @@ struct Doubt {
     candidate: Candidate,
     /// How many; mostly none.
     bytes: u64,
+    /// After so long another write has another stamp.
+    ticks: Duration,
 }
 
 impl Doubt {
@@ -324,7 +326,7 @@ impl Doubt {
         if self.bytes == 0 {
             return Ok(());
         }
-        std::thread::sleep(tick_left(&self.candidate));
+        std::thread::sleep(tick_left(&self.candidate, self.ticks));
         let failed = |source| Error::io(&self.from, "read again", source);
         let (mut there, mut here) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
         for at in (0..self.bytes).step_by(CHUNK_BYTES) {
@@ -391,11 +393,24 @@ pub fn sweep_parts(spool: &Path, now: SystemTime) -> Result<usize, Error> {
     Ok(swept)
 }
 
-/// How long until another write gets another time stamp: kernels before 6.13 stamp by ticks of up to 10 ms, and two
-/// writes within one tick look like one.
-fn tick_left(candidate: &Candidate) -> Duration {
-    const TICKS: Duration = Duration::from_millis(20);
-    TICKS.saturating_sub(candidate.quiet_for(disk::now()))
+/// How long until another write gets another time stamp.
+fn tick_left(candidate: &Candidate, ticks: Duration) -> Duration {
+    ticks.saturating_sub(candidate.quiet_for(disk::now()))
+}
+
+/// File systems stamp by ticks, and two writes within one tick look like one. Those of this machine have the tick of its
+/// kernel, 1 to 10 ms; of any other one knows no more than that. Twice as long is surely another tick.
+fn ticks_of(file: &File) -> Duration {
+    const LONGEST: Duration = Duration::from_millis(20);
+    // ext4, XFS, Btrfs, tmpfs, overlayfs.
+    const OF_THIS_MACHINE: [i64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630];
+    let is_of_this_machine = rustix::fs::fstatfs(file).is_ok_and(|about| OF_THIS_MACHINE.contains(&about.f_type));
+    if !is_of_this_machine {
+        return LONGEST;
+    }
+    let tick = rustix::time::clock_getres(rustix::time::ClockId::RealtimeCoarse);
+    let tick = Duration::try_from(tick).unwrap_or(LONGEST);
+    (2 * tick).min(LONGEST)
 }
 
 /// A name for a copy in the making that no living process uses.

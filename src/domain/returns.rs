@@ -147,6 +147,8 @@ pub struct Asked<'a> {
     pub normal: bool,
     /// Another instruction of the participant and fee year is live.
     pub other_live: bool,
+    /// The government part was, or will be, paid to the person: nothing may be deemed received beside it (R14).
+    pub has_subsidy: bool,
     /// Answers for this instruction so far.
     pub earlier: &'a [Return],
 }
@@ -244,7 +246,11 @@ fn judge_money(asked: &Asked<'_>, answer: &Return, today: Date) -> Verdict {
     if !asked.normal {
         return hold(Class::Status);
     }
-    judge_version(asked, booked_on).unwrap_or(hold(Class::ChangedInFlight))
+    match judge_version(asked, booked_on) {
+        Some(Verdict::Post(terms)) if asked.has_subsidy && terms.deemed().is_some() => hold(Class::ExPostPaid),
+        Some(verdict) => verdict,
+        None => hold(Class::ChangedInFlight),
+    }
 }
 
 /// R7a: booked while the plan it was made from was in force → by that plan; later → by the new one if it fits.

@@ -128,6 +128,9 @@ pub fn correct(wrong: &Wrong<'_>, fault: Fault, reason: &str, today: Date) -> Re
         return Err(format!("该年度计划现为“{} {}”，没有可更正的记账", plan.state.chinese(), plan.state.word()));
     }
     let was = Standing::of(wrong);
+    if was.own.is_zero() && was.deemed.is_none() {
+        return Err("该记账已全部更正转出，此人该年度由另一笔缴费收足：请更正那一笔".to_owned());
+    }
     let right = judge_again(wrong, &was)?;
     fits(fault, &right)?;
     let deemed_changes = was.deemed != right.deemed;

@@ -75,6 +75,7 @@ fn asked<'a>(book: &BatchBook, line: &Line, close_up: &'a CloseUp, answer: &Retu
         plan: plan.map_or(PlanState::Removed, |plan| plan.state),
         normal: participant.is_some_and(|participant| participant.is_normal_on(booked_on)),
         other_live,
+        has_subsidy: plan.is_some_and(|plan| plan.ex_post.is_some()),
         earlier: &close_up.earlier,
     }
 }
@@ -124,6 +125,10 @@ impl Case<'_> {
         self.move_instruction(InstructionEvent::Settled, out);
         self.move_plan(PlanEvent::PaidWhole, 0, out);
         self.close_answered(out);
+        // What was paid to the person before its own money went back still stands.
+        if self.close_up.dossier.plan.as_ref().is_some_and(|plan| plan.ex_post.is_some()) {
+            return;
+        }
         out.ex_post.push(ExPost {
             participant: self.close_up.dossier.id,
             fee_year: self.book.batch.fee_year,

@@ -228,6 +228,7 @@ fn settle_awaited(matter: &Matter<'_>, resolution: &Resolution, today: Date, out
         plan: plan.state,
         normal: dossier.participant.as_ref().is_some_and(|person| person.is_normal_on(booked_on)),
         other_live: false,
+        has_subsidy: plan.ex_post.is_some(),
         earlier: &[],
     };
     let key = PostingKey::Return(instruction.number);
@@ -235,7 +236,10 @@ fn settle_awaited(matter: &Matter<'_>, resolution: &Resolution, today: Date, out
     let (posting, event) = match judge(&asked, &answer, today) {
         Verdict::Post(terms) => (postings::self_payment(key, when, terms.own(), terms.deemed()), PlanEvent::Received),
         Verdict::PostWhole(amount, subsidy) => {
-            out.ex_post.push(ex_post(dossier, subsidy, amount, booked_on));
+            // What was paid to the person before its own money went back still stands.
+            if plan.ex_post.is_none() {
+                out.ex_post.push(ex_post(dossier, subsidy, amount, booked_on));
+            }
             (postings::self_payment(key, when, amount, None), PlanEvent::PaidWhole)
         }
         Verdict::Hold(class) => return Err(format!("不能入账：{} {}", class.chinese(), class.word())),
@@ -339,11 +343,28 @@ pub fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &
         let closed = dossier.open.iter().filter(answered).map(|open| (open.id, closing_words(resolution)));
         out.closed.extend(closed);
     }
-    if let Some(plan) = dossier.plan.as_ref().filter(|plan| plan.state.is_paid()) {
+    // R14: what is posted first stands. A posting that was corrected away pays nothing any more: other money may.
+    let pays = stands(original, matter.corrections);
+    if let Some(plan) = dossier.plan.as_ref().filter(|plan| pays && plan.state.is_paid()) {
         push_plan(dossier, unpaid(plan, dossier.fee_year, today)?, 0, out);
         withdraw_ex_post(dossier, out);
     }
     Ok(())
+}
+
+/// Whether something of a posting is still on the person's account after its corrections.
+fn stands(original: &Posting, corrections: &[Righted]) -> bool {
+    let is_personal = |account| matches!(account, Account::PersonalOwn | Account::PersonalGovernment);
+    let postings = std::iter::once(original).chain(corrections.iter().map(|one| &one.posting));
+    let entries = postings.flat_map(|posting| posting.entries.iter());
+    let left: Money = entries
+        .map(|entry| match (is_personal(entry.debit()), is_personal(entry.credit())) {
+            (false, true) => entry.amount(),
+            (true, false) => -entry.amount(),
+            _ => Money::ZERO,
+        })
+        .sum();
+    left.is_positive()
 }
 
 /// Suspense money makes up the own part, or the whole tier (R14), judged on the day of its last part.

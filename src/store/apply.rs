@@ -360,6 +360,12 @@ impl Txn<'_> {
             BatchEvent::NeverArrived => {
                 self.forget_delivery(id)?;
                 self.move_all(id, Sent, Released)?;
+                // R6, R7, R14: what changed while it was away only marked its instructions. Now they are unsent again.
+                if self.is_stale(id, fee_year)? {
+                    let withdrawn = state.after(BatchEvent::Withdrawn);
+                    let withdrawn = withdrawn.map_err(|illegal| Error::Broken(format!("batch {id}: {illegal}")))?;
+                    return self.move_batch(id, fee_year, BatchEvent::Withdrawn, withdrawn, today);
+                }
             }
             BatchEvent::Accepted => {
                 self.end_doubts(id, "银行已回盘")?;
@@ -378,6 +384,16 @@ impl Txn<'_> {
             BatchEvent::InDoubt | BatchEvent::Completed => {}
         }
         Ok(())
+    }
+
+    /// Whether the plan of one of its instructions changed since it was made, was paid, or has money in suspense.
+    fn is_stale(&self, batch: i64, fee_year: i16) -> Result<bool> {
+        let (low, high) = range(batch);
+        let sql = "SELECT 1 FROM instruction_state s JOIN instruction i ON i.id = s.id
+                   WHERE s.id BETWEEN ?1 AND ?2 AND (s.closer = 1 OR EXISTS (
+                       SELECT 1 FROM exception x WHERE x.participant = i.participant AND x.fee_year = ?3
+                       AND x.resolved = 0 AND x.amount > 0))";
+        Ok(self.tx.prepare_cached(sql)?.exists((low, high, fee_year))?)
     }
 
     /// What asked for the release of a withdrawn batch asks for nothing any more.

@@ -171,6 +171,7 @@ fn dispute(txn: &mut Txn<'_>, words: String, line: u32, file: i64, order: &Order
         amount: Money::ZERO,
         posting: None,
         reason: words,
+        held_on: None,
     };
     txn.write(&Changeset { opened: vec![opened], ..Changeset::default() }, Some(file), order.today())
 }

@@ -285,6 +285,7 @@ pub fn delivery_exception(class: Class, batch: BatchNumber, reason: String) -> N
         amount: Money::ZERO,
         posting: None,
         reason,
+        held_on: None,
     }
 }
 

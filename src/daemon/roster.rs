@@ -171,5 +171,6 @@ fn unknown(row: &Participant, line: u32) -> NewException {
         amount: Money::ZERO,
         posting: None,
         reason: planning::UNKNOWN_BANK.to_owned(),
+        held_on: None,
     }
 }

@@ -427,6 +427,7 @@ fn about_nobody(class: Class, reason: String) -> NewException {
         amount: Money::ZERO,
         posting: None,
         reason,
+        held_on: None,
     }
 }
 

@@ -125,5 +125,6 @@ fn held(class: Class, line: u32, reason: String) -> NewException {
         amount: Money::ZERO,
         posting: None,
         reason,
+        held_on: None,
     }
 }

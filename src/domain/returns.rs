@@ -149,6 +149,8 @@ pub struct Asked<'a> {
     pub other_live: bool,
     /// The government part was, or will be, paid to the person: nothing may be deemed received beside it (R14).
     pub has_subsidy: bool,
+    /// Booking date of what was posted for it first, where something was.
+    pub posted_on: Option<Date>,
     /// Answers for this instruction so far.
     pub earlier: &'a [Return],
 }
@@ -286,10 +288,12 @@ fn judge_not_live(asked: &Asked<'_>, answer: &Return) -> Verdict {
 }
 
 fn judge_answered(asked: &Asked<'_>, answer: &Return) -> Verdict {
-    let settled_by_hand =
-        asked.state == InstructionState::Settled && asked.earlier.iter().all(|earlier| earlier.actual.is_zero());
-    if settled_by_hand && answer.outcome == Outcome::Ok && answer.actual == asked.amount && answer.echo_agrees {
-        return Verdict::Confirmed;
+    // No answer brought money, and it was posted: by a clerk, for this very deduction. R11, R13: the day is the bank's.
+    let was_settled = matches!(asked.state, InstructionState::Settled | InstructionState::Reversed);
+    if was_settled && answer.actual.is_positive() && asked.earlier.iter().all(|earlier| earlier.actual.is_zero()) {
+        let same_money = answer.outcome == Outcome::Ok && answer.actual == asked.amount && answer.echo_agrees;
+        let confirms = asked.state == InstructionState::Settled && same_money && answer.booked_on == asked.posted_on;
+        return if confirms { Verdict::Confirmed } else { Verdict::Note(Class::DifferingAnswer) };
     }
     let same_serial = !answer.serial.is_empty() && asked.earlier.iter().any(|e| e.serial == answer.serial);
     if answer.actual.is_positive() {

@@ -230,8 +230,8 @@ pub struct CloseUp {
     pub dossier: Dossier,
     /// Answers so far, oldest first.
     pub earlier: Vec<Return>,
-    /// A posting under the instruction's own key exists.
-    pub posted: bool,
+    /// Booking date of the posting under the instruction's own key, where there is one.
+    pub posted_on: Option<Date>,
 }
 
 /// All that was decided: written by one transaction, or not at all.
@@ -373,6 +373,8 @@ pub struct NewException {
     pub posting: Option<usize>,
     /// What happened, in words without personal data.
     pub reason: String,
+    /// Of a rest, which has no posting of its own: when the bank booked its money.
+    pub held_on: Option<Date>,
 }
 
 /// An ex-post subsidy due to a person (R14).
@@ -415,6 +417,7 @@ impl NewException {
             amount: Money::ZERO,
             posting: None,
             reason: reason.into(),
+            held_on: None,
         }
     }
 }

@@ -131,6 +131,7 @@ pub fn close_batch(book: &BatchBook, answered: &Answered, out: &mut Changeset) {
             amount: Money::ZERO,
             posting: None,
             reason: "末次回盘已到，其中没有该指令".to_owned(),
+            held_on: None,
         });
     }
 }

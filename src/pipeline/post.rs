@@ -76,6 +76,7 @@ fn asked<'a>(book: &BatchBook, line: &Line, close_up: &'a CloseUp, answer: &Retu
         normal: participant.is_some_and(|participant| participant.is_normal_on(booked_on)),
         other_live,
         has_subsidy: plan.is_some_and(|plan| plan.ex_post.is_some()),
+        posted_on: close_up.posted_on,
         earlier: &close_up.earlier,
     }
 }
@@ -255,7 +256,7 @@ impl Case<'_> {
     /// `ret:<instruction>` once, whatever the outcome; further money by its bank serial.
     fn key(&self) -> PostingKey {
         let number = number(self.book, self.row);
-        if !self.close_up.posted {
+        if self.close_up.posted_on.is_none() {
             return PostingKey::Return(number);
         }
         PostingKey::FurtherReturn(number, money_mark(&self.answer.serial, self.answer.actual, self.answer.booked_on))
@@ -320,6 +321,7 @@ pub fn post_double(book: &BatchBook, file: &ReturnFile, row: &Row, first: &Row, 
         amount: Money::ZERO,
         posting: None,
         reason: format!("该指令在同一文件第 {} 行已有回盘", first.line),
+        held_on: None,
     };
     let further = row.actual.is_positive() && file.serial(row) != file.serial(first);
     if further {
@@ -355,6 +357,7 @@ pub fn post_stranger(bank: &str, row: &StrangeRow, closed: &BTreeSet<Month>, tod
         amount: Money::ZERO,
         posting: None,
         reason: "该行的指令流水号不属于这个批次".to_owned(),
+        held_on: None,
     };
     if row.actual.is_positive() {
         let mark = money_mark(&row.serial, row.actual, row.booked_on);

@@ -229,6 +229,7 @@ fn settle_awaited(matter: &Matter<'_>, resolution: &Resolution, today: Date, out
         normal: dossier.participant.as_ref().is_some_and(|person| person.is_normal_on(booked_on)),
         other_live: false,
         has_subsidy: plan.ex_post.is_some(),
+        posted_on: None,
         earlier: &[],
     };
     let key = PostingKey::Return(instruction.number);
@@ -306,7 +307,9 @@ fn keep_rest(matter: &Matter<'_>, amount: Money, out: &mut Changeset) {
         out.rests.push((out.opened.len(), transfer.transfer));
     }
     let instruction = matter.instruction.map(|instruction| instruction.number);
-    out.opened.push(rest(matter, matter.class, amount, instruction));
+    let this = matter.dossier.and_then(|dossier| dossier.open.iter().find(|open| open.id == matter.id));
+    let held_on = this.and_then(|open| open.booked_on).or(matter.posting.map(|posting| posting.booked_on));
+    out.opened.push(rest(matter, matter.class, amount, instruction, held_on));
 }
 
 /// R22: the bank took posted money back: the contra of what stands, in the reversal's month. What was corrected in it
@@ -529,7 +532,7 @@ fn spend(matter: &Matter<'_>, pool: &[&OpenException], amount: Money, resolution
         let taken = left.min(open.amount);
         left = left - taken;
         if taken < open.amount {
-            out.opened.push(rest(matter, open.class, open.amount - taken, open.instruction));
+            out.opened.push(rest(matter, open.class, open.amount - taken, open.instruction, open.booked_on));
         }
     }
 }
@@ -539,6 +542,7 @@ fn rest(
     class: Class,
     amount: Money,
     instruction: Option<crate::domain::ids::InstructionNumber>,
+    held_on: Option<Date>,
 ) -> NewException {
     NewException {
         class,
@@ -549,6 +553,7 @@ fn rest(
         amount,
         posting: None,
         reason: format!("例外 {} 处理后的余款", matter.id),
+        held_on,
     }
 }
 

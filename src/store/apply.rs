@@ -297,8 +297,8 @@ impl Txn<'_> {
     ) -> Result<()> {
         let mut statement = self.tx.prepare_cached(
             "INSERT INTO exception
-             (class, participant, fee_year, instruction, file, line, posting, amount, reason, opened_on)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (class, participant, fee_year, instruction, file, line, posting, amount, reason, opened_on, held_on)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         for (place, new) in exceptions.iter().enumerate() {
             let came_with = rests.iter().find(|(opened, _)| *opened == place).map(|(_, posting)| *posting);
@@ -314,6 +314,7 @@ impl Txn<'_> {
                 new.amount.fen(),
                 &new.reason,
                 day(today),
+                new.held_on.map(day),
             ))?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The one read: what the flow may know.
 
-use crate::domain::calendar::{FeeYear, Month};
+use crate::domain::calendar::{Date, FeeYear, Month};
 use crate::domain::exception::Class;
 use crate::domain::ids::{AccountNumber, BatchNumber, IdNumber, InstructionNumber};
 use crate::domain::instruction::InstructionState;
@@ -13,7 +13,7 @@ use crate::pipeline::book::*;
 use crate::store::words::{self, Accounts};
 use crate::store::{Error, Result, chain, date, feed, pack};
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
 /// Sequences of a batch are below this: `instruction id = batch id << SEQUENCE_BITS | sequence`.
@@ -176,15 +176,15 @@ fn close_ups(
             None => dossier(conn, IdNumber::from_key(*participant), fee_year)?,
         };
         let earlier = earlier.remove(&instruction).unwrap_or_default();
-        close_ups.insert(*sequence, CloseUp { dossier, earlier, posted: posted.contains(&instruction) });
+        close_ups.insert(*sequence, CloseUp { dossier, earlier, posted_on: posted.get(&instruction).copied() });
     }
     Ok(close_ups)
 }
 
-/// Instructions of a stretch under whose own key something was posted.
-fn posted(conn: &Connection, ids: (i64, i64)) -> Result<HashSet<i64>> {
-    let mut statement = conn.prepare_cached("SELECT id FROM posting WHERE id BETWEEN ?1 AND ?2")?;
-    let posted = statement.query_map(ids, |row| row.get(0))?;
+/// Booking dates of what was posted under the own keys of a stretch of instructions.
+fn posted(conn: &Connection, ids: (i64, i64)) -> Result<HashMap<i64, Date>> {
+    let mut statement = conn.prepare_cached("SELECT id, booked_on FROM posting WHERE id BETWEEN ?1 AND ?2")?;
+    let posted = statement.query_map(ids, |row| Ok((row.get(0)?, date(row.get(1)?))))?;
     Ok(posted.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -462,7 +462,7 @@ fn paid(conn: &Connection, participant: i64, fee_year: FeeYear, instruction: Opt
 fn read_open(conn: &Connection, range: Range, whom: Whom<'_>, all: &mut BTreeMap<i64, Dossier>) -> Result<()> {
     let fee_year = range.2;
     let mut statement = conn.prepare_cached(&whom.narrow(
-        "SELECT x.participant, x.id, x.class, x.amount, p.booked_on, x.instruction, b.number
+        "SELECT x.participant, x.id, x.class, x.amount, coalesce(p.booked_on, x.held_on), x.instruction, b.number
          FROM exception x INDEXED BY exception_open LEFT JOIN posting p ON p.id = x.posting
          LEFT JOIN batch b ON b.id = x.instruction >> 27
          WHERE x.participant BETWEEN ?1 AND ?2 AND x.resolved = 0 AND (x.fee_year = ?3 OR x.fee_year IS NULL)",

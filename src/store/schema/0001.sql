@@ -355,7 +355,8 @@ CREATE TABLE exception (
     amount      INTEGER NOT NULL DEFAULT 0, -- money it holds in suspense
     reason      TEXT    NOT NULL,
     opened_on   INTEGER NOT NULL,
-    resolution  TEXT    NOT NULL DEFAULT ''
+    resolution  TEXT    NOT NULL DEFAULT '',
+    held_on     INTEGER                     -- of a rest: when the bank booked its money
 ) STRICT;
 CREATE INDEX exception_open ON exception (participant, fee_year) WHERE resolved = 0;
 CREATE INDEX exception_holding ON exception (posting) WHERE resolved = 0;

@@ -187,7 +187,11 @@ fn reseal(conn: &Connection) {
 /// Breaks, the checks that must see them, and what they must say.
 const BREAKS: &[(&str, &[&str], &str)] = &[
     // I1: an entry that belongs to nothing; a posting without entries; an account that is none.
-    ("INSERT INTO entry VALUES ((999 << 27) * 4, 1, 3, 100)", &["I1", "I13"], "an entry is there, the posting is not"),
+    (
+        "INSERT INTO entry VALUES ((999 << 27) * 4, 1, 3, 100)",
+        &["I1", "I3", "I13"],
+        "an entry is there, the posting is not",
+    ),
     (
         "INSERT INTO posting SELECT 90000001, 2, 20180801, 201808, max(seq) FROM audit;
          INSERT INTO posting_key (key, posting, digest) VALUES ('pay:x:1', 90000001, x'00')",
@@ -198,7 +202,7 @@ const BREAKS: &[(&str, &[&str], &str)] = &[
     // I2: states and postings that do not belong together; a pair that its event never has; nothing that was said.
     (
         "UPDATE instruction_state SET state = 4 WHERE id = (SELECT min(id) FROM instruction_state WHERE state = 3)",
-        &["I2"],
+        &["I2", "I3"],
         "it is not settled, so expected 0 standing postings",
     ),
     (
@@ -266,6 +270,12 @@ const BREAKS: &[(&str, &[&str], &str)] = &[
         &["I4"],
         "found both",
     ),
+    // I3: a plan that was paid is open again, so that it will be asked once more; every posting by itself is right.
+    (
+        "UPDATE plan SET state = 0, instruction = NULL WHERE instruction = (SELECT min(id) FROM instruction_state WHERE state = 3)",
+        &["I3"],
+        "expected nothing on the account of an open plan",
+    ),
     // I5: more is taken back than was ever owed.
     (
         "INSERT INTO posting SELECT 90000001, 7, 20180801, 201808, max(seq) FROM audit;
@@ -275,7 +285,7 @@ const BREAKS: &[(&str, &[&str], &str)] = &[
          INSERT INTO entry SELECT 90000001 * 4, 4, e.debit, 100000000 FROM posting_key k
            JOIN instruction i ON i.participant = k.participant JOIN entry e ON e.id = i.id * 4 + 1 AND e.credit = 4
            WHERE k.key = 'cor:x'",
-        &["I2", "I5"],
+        &["I2", "I3", "I5"],
         "expected nothing or more to be owed, found -",
     ),
     // I6: exceptions that say more, or less, than suspense holds; money that no exception speaks of.

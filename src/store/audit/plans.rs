@@ -1,8 +1,8 @@
 //! I3 and I4: what was posted is what was planned and instructed, and once only.
 
 use crate::domain::money::Money;
-use crate::store::Result;
 use crate::store::audit::{first, plan_name, posting_name};
+use crate::store::{Result, words};
 use rusqlite::{Connection, Row};
 
 /// What was posted for a plan, and what it should have been.
@@ -62,7 +62,33 @@ pub(super) fn amounts(conn: &Connection) -> Result<Option<String>> {
             return Ok(Some(format!("{}: {name}: {fault}", posting_name(conn, row.get(0)?)?)));
         }
     }
-    corrections(conn)
+    match paid(conn)? {
+        None => corrections(conn),
+        fault => Ok(fault),
+    }
+}
+
+/// I3 over all postings of a plan: what stands on a personal account pays a plan, and a plan that is open has nothing there.
+/// Each posting by itself may be right, and the year be paid twice, or asked for once more.
+fn paid(conn: &Connection) -> Result<Option<String>> {
+    let wrong = "SELECT e.participant, e.fee_year, e.own, e.government, p.state FROM (
+             SELECT coalesce(k.participant, i.participant) AS participant, coalesce(k.fee_year, b.fee_year) AS fee_year,
+                    sum(CASE 3 WHEN e.credit THEN e.amount WHEN e.debit THEN -e.amount ELSE 0 END) AS own,
+                    sum(CASE 4 WHEN e.credit THEN e.amount WHEN e.debit THEN -e.amount ELSE 0 END) AS government
+             FROM entry e LEFT JOIN posting_key k ON k.posting = e.id >> 2 LEFT JOIN instruction i ON i.id = e.id >> 2
+             LEFT JOIN batch b ON b.id = e.id >> 29
+             WHERE e.credit IN (3, 4) OR e.debit IN (3, 4) GROUP BY 1, 2) e
+         LEFT JOIN plan_now p ON p.participant = e.participant AND p.fee_year = e.fee_year
+         WHERE (e.own + e.government > 0) <> (coalesce(p.state, 0) IN (5, 6)) OR (p.state = 6 AND e.government <> 0)
+            OR e.own < 0 OR e.government < 0 LIMIT 1";
+    let found = first(conn, wrong, |row| {
+        let state = row.get::<_, Option<i64>>(4)?.map_or("none", |state| words::plan_state(state).word());
+        let (own, government) = (Money::from_fen(row.get(2)?), Money::from_fen(row.get(3)?));
+        Ok((plan_name(row.get(0)?, row.get(1)?), state, own, government))
+    })?;
+    Ok(found.map(|(plan, state, own, government)| {
+        format!("{plan}: expected nothing on the account of an open plan, own and government part on that of a paid one; found {state} with own {own} and government {government}")
+    }))
 }
 
 /// I3 of what was corrected: what a correction deems received is what its version gives, and with the own money that

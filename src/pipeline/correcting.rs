@@ -3,7 +3,7 @@
 
 use crate::domain::calendar::{Date, Month};
 use crate::domain::exception::Class;
-use crate::domain::ledger::{Account, Posting, PostingKey};
+use crate::domain::ledger::{Posting, PostingKey};
 use crate::domain::money::Money;
 use crate::domain::participant::{Category, DistrictCode, Payer};
 use crate::domain::plan::{PlanEvent, PlanState, PlanVersion};
@@ -11,7 +11,7 @@ use crate::domain::policy::{Circumstances, Policy, Refusal, Terms, YearTerms};
 use crate::domain::postings::{self, Deemed};
 use crate::pipeline::book::{Changeset, Concerns, Dossier, ExPost, NewException, NewPosting, PlanBook, PlanChange};
 use crate::pipeline::post::booked;
-use crate::pipeline::resolving::{No, Righted, withdraw_ex_post};
+use crate::pipeline::resolving::{No, Righted, Standing, withdraw_ex_post};
 use std::collections::BTreeSet;
 
 /// What was wrong.
@@ -71,30 +71,6 @@ pub struct Wrong<'a> {
 /// An ex-post subsidy as it was found.
 pub type Owed = (Payer, DistrictCode, Category, Money);
 
-/// What stands of a posting and its corrections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Standing {
-    own: Money,
-    deemed: Deemed,
-}
-
-impl Standing {
-    fn of(wrong: &Wrong<'_>) -> Standing {
-        let mut standing = Standing { own: Money::ZERO, deemed: None };
-        let postings = std::iter::once(wrong.posting).chain(wrong.corrections.iter().rev().map(|one| &one.posting));
-        for entry in postings.flat_map(|posting| posting.entries.iter()) {
-            match (entry.debit(), entry.credit()) {
-                (_, Account::PersonalOwn) => standing.own += entry.amount(),
-                (Account::PersonalOwn, _) => standing.own = standing.own - entry.amount(),
-                (owed, Account::PersonalGovernment) => standing.deemed = Some((owed, entry.amount())),
-                (Account::PersonalGovernment, _) => standing.deemed = None,
-                _ => {}
-            }
-        }
-        standing
-    }
-}
-
 /// What would be right.
 struct Right {
     terms: Result<Terms, Refusal>,
@@ -127,8 +103,8 @@ pub fn correct(wrong: &Wrong<'_>, fault: Fault, reason: &str, today: Date) -> Re
     if !plan.state.is_paid() {
         return Err(format!("该年度计划现为“{} {}”，没有可更正的记账", plan.state.chinese(), plan.state.word()));
     }
-    let was = Standing::of(wrong);
-    if was.own.is_zero() && was.deemed.is_none() {
+    let was = Standing::of(wrong.posting, wrong.corrections);
+    if was.is_nothing() {
         return Err("该记账已全部更正转出，此人该年度由另一笔缴费收足：请更正那一笔".to_owned());
     }
     let right = judge_again(wrong, &was)?;

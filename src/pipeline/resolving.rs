@@ -8,7 +8,7 @@ use crate::domain::money::Money;
 use crate::domain::participant::{DistrictCode, Payer};
 use crate::domain::plan::{PlanEvent, PlanState, in_force};
 use crate::domain::policy::{Policy, Refusal, Terms};
-use crate::domain::postings;
+use crate::domain::postings::{self, Deemed};
 use crate::domain::returns::{Asked, Outcome, Return, Verdict, judge};
 use crate::domain::settlement::ExPostEvent;
 use crate::pipeline::book::*;
@@ -101,6 +101,38 @@ pub struct Righted {
     pub moved: Money,
     /// The exception that still holds all of it.
     pub held_by: Option<i64>,
+}
+
+/// What stands on the person's account of a posting and its corrections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Own money.
+    pub own: Money,
+    /// Who owes the government part, and how much.
+    pub deemed: Deemed,
+}
+
+impl Standing {
+    /// Of a posting and what was corrected in it, newest first.
+    pub fn of(posting: &Posting, corrections: &[Righted]) -> Standing {
+        let mut standing = Standing { own: Money::ZERO, deemed: None };
+        let postings = std::iter::once(posting).chain(corrections.iter().rev().map(|one| &one.posting));
+        for entry in postings.flat_map(|posting| posting.entries.iter()) {
+            match (entry.debit(), entry.credit()) {
+                (_, Account::PersonalOwn) => standing.own += entry.amount(),
+                (Account::PersonalOwn, _) => standing.own = standing.own - entry.amount(),
+                (owed, Account::PersonalGovernment) => standing.deemed = Some((owed, entry.amount())),
+                (Account::PersonalGovernment, _) => standing.deemed = None,
+                _ => {}
+            }
+        }
+        standing
+    }
+
+    /// It was corrected away: it pays no plan any more.
+    pub fn is_nothing(&self) -> bool {
+        self.own.is_zero() && self.deemed.is_none()
+    }
 }
 
 /// The instruction of an exception.
@@ -347,27 +379,12 @@ pub fn reverse(matter: &Matter<'_>, resolution: &Resolution, today: Date, out: &
         out.closed.extend(closed);
     }
     // R14: what is posted first stands. A posting that was corrected away pays nothing any more: other money may.
-    let pays = stands(original, matter.corrections);
+    let pays = !Standing::of(original, matter.corrections).is_nothing();
     if let Some(plan) = dossier.plan.as_ref().filter(|plan| pays && plan.state.is_paid()) {
         push_plan(dossier, unpaid(plan, dossier.fee_year, today)?, 0, out);
         withdraw_ex_post(dossier, out);
     }
     Ok(())
-}
-
-/// Whether something of a posting is still on the person's account after its corrections.
-fn stands(original: &Posting, corrections: &[Righted]) -> bool {
-    let is_personal = |account| matches!(account, Account::PersonalOwn | Account::PersonalGovernment);
-    let postings = std::iter::once(original).chain(corrections.iter().map(|one| &one.posting));
-    let entries = postings.flat_map(|posting| posting.entries.iter());
-    let left: Money = entries
-        .map(|entry| match (is_personal(entry.debit()), is_personal(entry.credit())) {
-            (false, true) => entry.amount(),
-            (true, false) => -entry.amount(),
-            _ => Money::ZERO,
-        })
-        .sum();
-    left.is_positive()
 }
 
 /// Suspense money makes up the own part, or the whole tier (R14), judged on the day of its last part.

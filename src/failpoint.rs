@@ -161,6 +161,21 @@ macro_rules! at_most {
     };
 }
 
+/// Whether threads must take their turns: a disk that is played counts the calls to it, and the same seed must count the same.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! in_turns {
+    () => {
+        false
+    };
+}
+
+#[cfg(feature = "failpoints")]
+macro_rules! in_turns {
+    () => {
+        $crate::failpoint::disk::is_played()
+    };
+}
+
 #[cfg(feature = "failpoints")]
 macro_rules! on_disk {
     ($call:ident($($of:expr),+), $act:expr) => {

@@ -190,13 +190,13 @@ pub fn take_found(
     };
     let mut digest = None;
     let wanted = wanted_digest(bureau, found, &sender, with.as_ref());
-    let copy = open.copy(candidate, &spool, LIMIT, |follower| {
+    let mut copy = open.copy(candidate, &spool, LIMIT, |follower| {
         digest = wanted.and_then(|wanted| OwnDigest::begin(wanted, follower).ok());
     })?;
     if mutant!("source-removed-early") {
         open.remove_source(candidate)?;
     }
-    let was_booked = is_half && is_booked_control(bureau, found, &sender, &copy.sha256())?;
+    let was_booked = is_half && is_booked_control(bureau, found, &sender, &copy.sha256()?)?;
     let source = if found.stays { String::new() } else { candidate.identity() };
     let given = Spool { copy, digest, name: &found.name, from: sender, control: with, is_half, was_booked, source };
     let receipt = take(bureau, given, kind, patience, order)?;

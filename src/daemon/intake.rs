@@ -3,8 +3,10 @@
 //! Private copy → archive → flow → one transaction with its receipt → only then is the source removed.
 
 use crate::daemon::bureau::{Bureau, Order, Step, refuse};
+use crate::daemon::grounds::Grounds;
 use crate::daemon::own_digest::OwnDigest;
 use crate::daemon::receipts::{Receipt, Sender, flush_outbox};
+use crate::daemon::returns::{Reading, Trust};
 use crate::daemon::{
     feeding, lists, payments, payouts, receipt_paper, returns, roster, settling, statements, transfers,
 };
@@ -106,47 +108,53 @@ pub struct Taking<'b> {
     table: Option<Arc<Table>>,
     /// Its stored number, once its first transaction is written.
     number: Option<i64>,
-    copy: Copying,
-    digest: Option<OwnDigest>,
+    /// What all of this rests on.
+    pub grounds: Grounds,
+}
+
+/// What became of a stretch of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Booked {
+    /// Written.
+    New,
+    /// The book moved since it was read: read again and decide again.
+    Stale,
+    /// The digest that was believed is not the computed one: nothing was written.
+    Unproved,
 }
 
 impl Taking<'_> {
-    /// Our private copy: the only bytes that are parsed.
-    pub fn copy(&self) -> &Copying {
-        &self.copy
-    }
-
-    /// The digest that another thread computes of the copy, given once.
-    pub fn digest(&mut self) -> Option<OwnDigest> {
-        self.digest.take()
-    }
-
     /// Before anything is written: nothing follows from a copy that is not on disk.
     fn before_writing(&mut self) -> Step<()> {
-        self.copy.land()?;
+        self.grounds.land()?;
+        self.before_beginning()
+    }
+
+    fn before_beginning(&self) -> Step<()> {
         failpoint!("take.decided");
         self.bureau.pulse.go_on()
     }
 
-    /// Writes a stretch of the file, and ends it where `ended` says how.
+    /// Writes a stretch of the file, and ends it where `ended` says how. Copy and digest are waited for when all is written,
+    /// right before the commit: where they do not hold, nothing was done.
     pub fn apply(
         &mut self,
         order: &Order,
         changes: &Changeset,
         ended: Option<&Ended>,
         also: impl FnOnce(&mut Txn<'_>, i64) -> store::Result<()>,
-    ) -> Step<Applied> {
-        self.before_writing()?;
+    ) -> Step<Booked> {
+        self.before_beginning()?;
         let mut number = self.number;
         let act = order.act("ingest", self.arrived.name.clone(), self.arrived.sha256);
-        let book = changes.book_version;
+        let (book, grounds, mut held) = (changes.book_version, &mut self.grounds, Ok(true));
         let (arrived, sender, config) = (&self.arrived, &self.sender, &self.bureau.config);
         let table = self.table.as_deref();
         let is_apart = mutant!("file-row-apart");
         if is_apart
             && self.bureau.store.apply(&act, book, |txn| txn.write(changes, None, order.today()))? == Applied::Stale
         {
-            return Ok(Applied::Stale);
+            return Ok(Booked::Stale);
         }
         let applied = self.bureau.store.apply(&act, book + u64::from(is_apart), |txn| {
             let file = match number {
@@ -158,15 +166,22 @@ impl Taking<'_> {
                 txn.write(changes, Some(file), order.today())?;
             }
             also(txn, file)?;
-            match ended {
-                Some(ended) => finish(txn, config, (arrived, sender, table), file, ended),
-                None => Ok(()),
+            if let Some(ended) = ended {
+                finish(txn, config, (arrived, sender, table), file, ended)?;
             }
-        })?;
-        if applied == Applied::New {
-            self.number = number;
+            held = grounds.hold();
+            if matches!(held, Ok(true)) { Ok(()) } else { Err(store::Error::Unproved) }
+        });
+        if !held? {
+            return Ok(Booked::Unproved);
         }
-        Ok(applied)
+        match applied? {
+            Applied::New => {
+                self.number = number;
+                Ok(Booked::New)
+            }
+            Applied::Stale => Ok(Booked::Stale),
+        }
     }
 
     /// Writes all that a table leads to in one transaction, decided inside it.
@@ -316,13 +331,21 @@ pub fn take(
     patience: Patience,
     order: &Order,
 ) -> Step<Option<Receipt>> {
-    let Spool { mut copy, digest, name, from, control, is_half, was_booked, source } = spool;
+    let Spool { copy, digest, name, from, control, is_half, was_booked, source } = spool;
     let shown = crate::transport::escaped(name);
-    let (sha256, size) = (copy.sha256(), copy.size());
+    let mut grounds = Grounds::new(copy, digest);
+    // What a bank says is read before it is known whether it is new: the copy is being hashed meanwhile.
+    let reading = match &from {
+        Sender::Bank(bank, _) if !is_half && !was_booked => {
+            Some(returns::read(bureau, &mut grounds, *bank, (&shown, control.as_ref()), Trust::Stated, order.today())?)
+        }
+        _ => None,
+    };
+    let (sha256, size) = (grounds.copy.sha256()?, grounds.copy.size());
     let given = Given { name: shown.clone(), from: from.clone(), sha256, size, control };
     let table = match &from {
         Sender::Bank(..) => None,
-        _ => Some(read_table(&copy.land()?.path, &given, &from, kind)?.map(Arc::new)),
+        _ => Some(read_table(&grounds.copy.land()?.path, &given, &from, kind)?.map(Arc::new)),
     };
     let kind = match &table {
         None => "return",
@@ -337,22 +360,23 @@ pub fn take(
     let kind = kind.to_owned();
     let arrived = Arrived { name: shown, kind, sender, on: order.today(), sha256, size, archived, source };
     let read = table.as_ref().and_then(|table| table.as_ref().ok()).cloned();
-    let mut taking = Taking { bureau, arrived, sender: from.clone(), table: read, number: claimed, copy, digest };
+    let mut taking = Taking { bureau, arrived, sender: from.clone(), table: read, number: claimed, grounds };
     let ended = match (was_booked, is_half) {
         (true, _) => Ended::Duplicate,
         (_, true) => Ended::Incomplete,
-        _ => decide(&mut taking, &given, table, before, order)?,
+        _ => decide(&mut taking, &given, table, reading, before, order)?,
     };
     if matches!(ended, Ended::Incomplete) && patience == Patience::Left {
-        taking.copy.discard()?;
+        taking.grounds.copy.discard()?;
         return Ok(None);
     }
     if matches!(ended, Ended::Duplicate | Ended::Quarantined(_) | Ended::Incomplete) {
+        taking.grounds.doubt();
         taking.write(order, |_, _| Ok(ended.clone()))?;
     }
     let receipt = receipt(&taking.arrived, &from, taking.number(), &ended);
     failpoint!("keep.begun");
-    keep(&taking.bureau.config.state, taking.copy.land()?, order, name, receipt.state)?;
+    keep(&taking.bureau.config.state, taking.grounds.copy.land()?, order, name, receipt.state)?;
     failpoint!("keep.done");
     flush_outbox(bureau)?;
     if receipt.accepted > 0 {
@@ -376,12 +400,16 @@ fn decide(
     taking: &mut Taking<'_>,
     given: &Given,
     table: Option<Result<Arc<Table>, Box<TableFault>>>,
+    reading: Option<Reading>,
     before: bool,
     order: &Order,
 ) -> Step<Ended> {
     let table = match (&given.from, table) {
-        (Sender::Bank(number, _), _) if !before => return returns::take(taking, *number, given, order),
-        (Sender::Bank(..), _) => return Ok(Ended::Duplicate),
+        (Sender::Bank(..), _) if before => return Ok(Ended::Duplicate),
+        (Sender::Bank(number, _), _) => {
+            let reading = reading.expect("a bank's file is read before it is taken");
+            return returns::take(taking, *number, given, reading, order);
+        }
         (_, Some(Ok(table))) => table,
         (_, Some(Err(fault))) => return Ok(Ended::Quarantined(vec![table_finding(&fault)])),
         (_, None) => return refuse("只有银行才会送来不是表格的文件"),

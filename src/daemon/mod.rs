@@ -22,6 +22,7 @@ pub mod feeding;
 pub mod finance;
 pub mod fixing;
 mod folding;
+mod grounds;
 pub mod inboxes;
 pub mod instructing;
 pub mod intake;

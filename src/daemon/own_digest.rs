@@ -47,6 +47,7 @@ pub struct OwnDigest {
     end_of_range: u64,
     is_unwanted: Arc<AtomicBool>,
     thread: Option<JoinHandle<io::Result<String>>>,
+    computed: Option<String>,
 }
 
 impl OwnDigest {
@@ -56,7 +57,7 @@ impl OwnDigest {
         let stop = is_unwanted.clone();
         let thread = std::thread::Builder::new().name("digest".to_owned());
         let thread = thread.spawn(move || compute(&wanted, follower, &stop))?;
-        Ok(OwnDigest { end_of_range, is_unwanted, thread: Some(thread) })
+        Ok(OwnDigest { end_of_range, is_unwanted, thread: Some(thread), computed: None })
     }
 
     /// Where the bytes end that it is over.
@@ -65,10 +66,13 @@ impl OwnDigest {
     }
 
     /// Waits for it: lower-case hexadecimal.
-    pub fn finish(mut self) -> Step<String> {
-        let thread = self.thread.take().expect("it is finished once");
-        let computed = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok(computed.map_err(|source| Error::io(Path::new("the private copy"), "read", source))?)
+    pub fn wait(&mut self) -> Step<&str> {
+        let failed = |source| Error::io(Path::new("the private copy"), "read", source);
+        if let Some(thread) = self.thread.take() {
+            let computed = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            self.computed = Some(computed.map_err(failed)?);
+        }
+        Ok(self.computed.as_deref().ok_or_else(|| failed(io::Error::other("it failed before")))?)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Takes a bank's return file: the flow of `pipeline`, one read before it and one write after it, stretch by stretch.
 
-use crate::daemon::bureau::{Order, Step};
-use crate::daemon::intake::{Ended, Given, Taking};
+use crate::daemon::bureau::{Bureau, Order, Step};
+use crate::daemon::grounds::Grounds;
+use crate::daemon::intake::{Booked, Control, Ended, Given, Taking};
 use crate::daemon::own_digest::{OwnDigest, decode_control};
 use crate::daemon::releasing::delivery_exception;
 use crate::domain::calendar::Date;
@@ -14,12 +15,13 @@ use crate::format::decoded::Decoded;
 use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout};
 use crate::format::names::NameParts;
+use crate::format::role::Role;
 use crate::pipeline::book::{BatchBook, BatchLine, Changeset};
 use crate::pipeline::decode::ReturnReader;
 use crate::pipeline::emit::{self, Answered, Finding, open_batch};
 use crate::pipeline::matching::{Matched, ReturnFile, Row, match_rows};
 use crate::pipeline::{conclude, post, refuse_file, settle, validate};
-use crate::store::{Applied, Store, book, files};
+use crate::store::{Store, book, files};
 use std::ops::Range;
 
 /// Rows of one transaction; a stretch spans at most twice as much of a batch.
@@ -29,7 +31,7 @@ const STRETCH_ROWS: usize = 50_000;
 const SLICE_BYTES: usize = 256 * 1024;
 
 /// A return file that was found sound and right.
-struct Sound {
+pub struct Sound {
     batch_id: i64,
     batch: BatchLine,
     file: ReturnFile,
@@ -38,12 +40,36 @@ struct Sound {
     ahead: Option<BatchBook>,
 }
 
-/// Takes a return file of a bank.
-pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Order) -> Step<Ended> {
-    let layout = taking.bureau.layouts[&bank].clone();
-    let sound = match read(taking, &layout, bank, given, order.today())? {
+/// Which digest a file is read with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The one that it states, as every sound file does: what is computed beside is asked before the commit.
+    Stated,
+    /// The computed one.
+    Computed,
+}
+
+/// What a bank says, decoded, validated and matched; what cannot be accepted is at its end already.
+pub type Reading = Result<Sound, Ended>;
+
+/// Takes a return file of a bank. One that is unsound, or not what it states, is read once more, with the digest computed:
+/// all that is wrong is told at once.
+pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, reading: Reading, order: &Order) -> Step<Ended> {
+    if let Some(ended) = follow(taking, bank, reading, order)? {
+        return Ok(ended);
+    }
+    taking.grounds.doubt();
+    let what = (given.name.as_str(), given.control.as_ref());
+    let reading = read(taking.bureau, &mut taking.grounds, bank, what, Trust::Computed, order.today())?;
+    Ok(follow(taking, bank, reading, order)?.expect("nothing was believed"))
+}
+
+/// `None`: the digest of the file was believed, and may be what is wrong with it. Nothing was written.
+fn follow(taking: &mut Taking<'_>, bank: BankNumber, reading: Reading, order: &Order) -> Step<Option<Ended>> {
+    let sound = match reading {
         Ok(sound) => sound,
-        Err(ended) => return Ok(ended),
+        Err(_) if taking.grounds.is_believed() => return Ok(None),
+        Err(ended) => return Ok(Some(ended)),
     };
     if sound.file.answer != Some(FileAnswer::Accepted) {
         return refuse(taking, &sound, order);
@@ -51,43 +77,51 @@ pub fn take(taking: &mut Taking<'_>, bank: BankNumber, given: &Given, order: &Or
     accept(taking, bank, sound, order)
 }
 
-/// Decode, validate, match: no writes. What cannot be accepted comes back as the end of the file.
-fn read(
-    taking: &mut Taking<'_>,
-    layout: &Layout,
+/// Decode, validate, match: no writes. What comes back rests on the digest that the file states, where that is trusted.
+pub fn read(
+    bureau: &Bureau,
+    grounds: &mut Grounds,
     bank: BankNumber,
-    given: &Given,
+    (name, control): (&str, Option<&Control>),
+    trust: Trust,
     today: Date,
-) -> Step<Result<Sound, Ended>> {
+) -> Step<Reading> {
+    let layout = &bureau.layouts[&bank];
     let quarantined = |findings| Ok(Err(Ended::Quarantined(findings)));
-    let Some((FileKind::Return, parts)) = layout.recognise(&given.name) else {
-        return quarantined(vec![wrong_name(layout, &given.name)]);
+    let Some((FileKind::Return, parts)) = layout.recognise(name) else {
+        return quarantined(vec![wrong_name(layout, name)]);
     };
-    let request = layout.sibling(&given.name, FileKind::Request, None).unwrap_or_default();
-    let stored = files::batch_of_file(taking.bureau.store.connection(), bank.0, &request)?;
-    let control = decode_control(layout, given.control.as_ref());
+    let request = layout.sibling(name, FileKind::Request, None).unwrap_or_default();
+    let stored = files::batch_of_file(bureau.store.connection(), bank.0, &request)?;
+    let control = decode_control(layout, control);
     let algorithm = control.as_ref().and_then(Decoded::asked_digest);
     // Without a batch no row is ours, but whether the file is whole can still be seen.
     let number = stored.as_ref().map_or(BatchNumber::from_value(0), |(_, batch)| batch.number);
-    let Some((rows, digest)) = read_rows(taking, layout, number, algorithm)? else {
-        return quarantined(vec![wrong_name(layout, &given.name)]);
+    let Some((rows, is_elsewhere)) = read_rows(grounds, layout, number, algorithm)? else {
+        return quarantined(vec![wrong_name(layout, name)]);
     };
     // The digest takes longer than the rows: what the first of them will be held against is read meanwhile.
-    let ahead = match (&stored, &digest) {
-        (Some((_, batch)), Some(_)) => read_ahead(&taking.bureau.store, batch, &rows, today)?,
+    let ahead = match &stored {
+        Some((_, batch)) if is_elsewhere => read_ahead(&bureau.store, batch, &rows, today)?,
         _ => None,
     };
-    let (mut file, mut decoded) = rows.finish_with(digest.map(OwnDigest::finish).transpose()?);
+    let stated = rows.stated_digest().or_else(|| control.as_ref()?.value(Role::Digest));
+    let digest = match stated {
+        _ if !is_elsewhere => None,
+        Some(stated) if trust == Trust::Stated => Some(grounds.believe(stated)),
+        _ => grounds.digest.as_mut().map(|digest| digest.wait().map(str::to_owned)).transpose()?,
+    };
+    let (mut file, mut decoded) = rows.finish_with(digest);
     if let Some(control) = &control {
-        decoded.check_control(control, &given.name);
+        decoded.check_control(control, name);
     }
     if decoded.is_incomplete() || control.as_ref().is_some_and(Decoded::is_incomplete) {
         return Ok(Err(Ended::Incomplete));
     }
-    let Some((batch_id, batch)) = stored else { return quarantined(vec![unknown_batch(&given.name)]) };
+    let Some((batch_id, batch)) = stored else { return quarantined(vec![unknown_batch(name)]) };
     let mut findings: Vec<Finding> = control.iter().flat_map(|control| &control.defects).map(Finding::from).collect();
     findings.extend(decoded.defects.iter().map(Finding::from));
-    let header = &taking.bureau.bank(bank)?.header;
+    let header = &bureau.bank(bank)?.header;
     if decoded.is_sound() && control.as_ref().is_none_or(Decoded::is_sound) {
         findings = validate::validate(&file, &decoded, &parts, &batch, header);
         findings.extend(wrong_agency(&parts, header.get("agency")));
@@ -99,24 +133,26 @@ fn read(
     quarantined(findings)
 }
 
-/// Reads the private copy slice by slice: memory grows with the rows, never with the bytes. Its digest comes from the
+/// Reads the private copy slice by slice: memory grows with the rows, never with the bytes. `true`: its digest comes from the
 /// thread that has followed the copy, and may still be in the making.
 fn read_rows<'l>(
-    taking: &mut Taking<'_>,
+    grounds: &mut Grounds,
     layout: &'l Layout,
     batch: BatchNumber,
     algorithm: Option<Algorithm>,
-) -> Step<Option<(ReturnReader<'l>, Option<OwnDigest>)>> {
+) -> Step<Option<(ReturnReader<'l>, bool)>> {
     let Some(inline) = ReturnReader::new(layout, batch, algorithm) else { return Ok(None) };
-    let Some(followed) = taking.digest() else { return Ok(Some((feed(taking, inline)?, None))) };
-    let reader = feed(taking, inline.digest_elsewhere())?;
+    let Some(followed) = grounds.digest.as_ref().map(OwnDigest::end_of_range) else {
+        return Ok(Some((feed(grounds, inline)?, false)));
+    };
+    let reader = feed(grounds, inline.digest_elsewhere())?;
     match reader.digest_end() {
-        None => Ok(Some((reader, None))),
-        Some(end) if end == followed.end_of_range() => Ok(Some((reader, Some(followed)))),
+        None => Ok(Some((reader, false))),
+        Some(end) if end == followed => Ok(Some((reader, true))),
         // Something stands behind the trailer: the digest is over other bytes than was foreseen.
         Some(_) => {
             let inline = ReturnReader::new(layout, batch, algorithm).expect("it could be made before");
-            Ok(Some((feed(taking, inline)?, None)))
+            Ok(Some((feed(grounds, inline)?, false)))
         }
     }
 }
@@ -135,22 +171,13 @@ fn read_ahead(store: &Store, batch: &BatchLine, reader: &ReturnReader<'_>, today
     Ok(Some(read_book(store, batch.number, &rows[first], outcome, today)?))
 }
 
-fn feed<'l>(taking: &Taking<'_>, mut reader: ReturnReader<'l>) -> Step<ReturnReader<'l>> {
-    let mut slice = vec![0; SLICE_BYTES];
-    let mut at = 0;
-    loop {
-        match taking.copy().read_at(&mut slice, at)? {
-            0 => return Ok(reader),
-            read => {
-                reader.feed(&slice[..read]);
-                at += read as u64;
-            }
-        }
-    }
+fn feed<'l>(grounds: &Grounds, mut reader: ReturnReader<'l>) -> Step<ReturnReader<'l>> {
+    grounds.copy.visit(SLICE_BYTES, |slice| reader.feed(slice))?;
+    Ok(reader)
 }
 
 /// The bank refused the whole file, or says that it had this batch before: no row counts.
-fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Ended> {
+fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Option<Ended>> {
     let code = sound.file.file_code.clone();
     loop {
         let book = empty_book(&taking.bureau.store, sound)?;
@@ -167,16 +194,20 @@ fn refuse(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Ended> 
         };
         let notes = [note].into_iter().chain(opened(taking, &changes)?).collect();
         let ended = Ended::Processed { accepted: 0, refused: 0, findings: Vec::new(), notes };
-        if taking.apply(order, &changes, Some(&ended), |_, _| Ok(()))? == Applied::New {
-            return Ok(ended);
+        match taking.apply(order, &changes, Some(&ended), |_, _| Ok(()))? {
+            Booked::New => return Ok(Some(ended)),
+            Booked::Unproved => return Ok(None),
+            Booked::Stale => {}
         }
     }
 }
 
 /// Match → post → emit, stretch by stretch; each is one transaction.
-fn accept(taking: &mut Taking<'_>, bank: BankNumber, mut sound: Sound, order: &Order) -> Step<Ended> {
+fn accept(taking: &mut Taking<'_>, bank: BankNumber, mut sound: Sound, order: &Order) -> Step<Option<Ended>> {
     let key = taking.bureau.bank(bank)?.key.clone();
-    see_evidence(taking, &sound, order)?;
+    if see_evidence(taking, &sound, order)? == Booked::Unproved {
+        return Ok(None);
+    }
     let ahead = sound.ahead.take();
     let rows = &sound.matched.rows;
     let done = taking.progress()?.min(rows.len());
@@ -185,6 +216,10 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, mut sound: Sound, order: &O
         stretches.push(rows.len()..rows.len());
     }
     let last = stretches.len() - 1;
+    // The digest of a long file is long in the making, and others would wait for a transaction that waits for it.
+    if last > 0 && !taking.grounds.hold()? {
+        return Ok(None);
+    }
     let total = (rows.len() + sound.matched.doubles.len() + sound.file.strangers.len()) as u64;
     let mut beside = if last > 0 { Some(taking.bureau.beside()?) } else { None };
     let (mut ended, mut ahead) = (None, ahead.filter(|_| done == 0));
@@ -216,14 +251,18 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, mut sound: Sound, order: &O
             let next = next.map(|(next, beside)| (&mut beside.store, &rows[next.clone()]));
             let (applied, read) =
                 write_and_read_on(write, next, |(store, rows)| read_stretch(store, &sound, rows, today));
-            if applied? == Applied::New {
-                ahead = read.transpose()?.and_then(|book| book.after(&changes));
-                failpoint!("ahead.kept");
-                break;
+            match applied? {
+                Booked::New => {
+                    ahead = read.transpose()?.and_then(|book| book.after(&changes));
+                    failpoint!("ahead.kept");
+                    break;
+                }
+                Booked::Unproved => return Ok(None),
+                Booked::Stale => {}
             }
         }
     }
-    Ok(ended.expect("the last stretch ends the file"))
+    Ok(ended)
 }
 
 /// The next stretch is read while this one is written, on another connection.
@@ -254,15 +293,17 @@ fn opened(taking: &Taking<'_>, changes: &Changeset) -> Step<Option<String>> {
 }
 
 /// A return for a batch that we believe unsent is evidence that it was sent.
-fn see_evidence(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<()> {
+fn see_evidence(taking: &mut Taking<'_>, sound: &Sound, order: &Order) -> Step<Booked> {
     use crate::domain::instruction::BatchEvent::Delivered;
     loop {
         let book = empty_book(&taking.bureau.store, sound)?;
         if !open_batch(book.batch.state, &sound.file).contains(&Delivered) {
-            return Ok(());
+            return Ok(Booked::New);
         }
         let changes = refuse_file(&book, vec![Delivered]);
-        taking.apply(order, &changes, None, |_, _| Ok(()))?;
+        if taking.apply(order, &changes, None, |_, _| Ok(()))? == Booked::Unproved {
+            return Ok(Booked::Unproved);
+        }
     }
 }
 

@@ -182,6 +182,11 @@ pub fn forget(chance: &mut Chance) -> Vec<String> {
     world().as_mut().map(|world| world.forget(chance)).unwrap_or_default()
 }
 
+/// Whether a simulation runs.
+pub(crate) fn is_played() -> bool {
+    world().is_some()
+}
+
 /// Whether a simulation runs: then places are its own.
 pub(super) fn pass(place: &str) -> bool {
     let mut guard = world();

@@ -132,6 +132,14 @@ impl<'l> Decoder<'l> {
         }
     }
 
+    /// The digest that the file states of itself, as it stands there: known once all bytes were fed.
+    pub fn stated_digest(&self) -> Option<String> {
+        let records = self.header.iter().chain(&self.trailer).map(KeptRecord::record);
+        let mut own = records.filter(|record| record.kind() != RecordKind::Control);
+        let stated = own.find(|record| record.layout.field(Role::Digest).is_some())?;
+        Some(String::from_utf8_lossy(stated.bytes(Role::Digest)).into_owned())
+    }
+
     /// The file ended; its digest is the one computed here.
     pub fn finish(self) -> Decoded<'l> {
         self.finish_with(None)

@@ -52,6 +52,11 @@ impl<'l> ReturnReader<'l> {
         self.decoder.digest_end()
     }
 
+    /// See [`Decoder::stated_digest`].
+    pub fn stated_digest(&self) -> Option<String> {
+        self.decoder.stated_digest()
+    }
+
     /// What the whole file says; the decoded envelope says whether it is sound.
     pub fn finish(self) -> (ReturnFile, Decoded<'l>) {
         self.finish_with(None)

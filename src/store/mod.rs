@@ -64,6 +64,9 @@ pub enum Error {
     /// The book moved since it was read: [`Store::apply`] answers [`Applied::Stale`].
     #[error("the book moved since it was read")]
     Stale,
+    /// What the work rests on was looked at last, and does not hold: all of it was taken back.
+    #[error("what the work rests on does not hold")]
+    Unproved,
     /// What is stored contradicts itself.
     #[error("the store contradicts itself: {0}; run `daikou audit`")]
     Broken(String),

@@ -6,11 +6,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Take, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -18,8 +19,11 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::copying::{Copying, Follower, Growing};
+use super::copying::{Bytes, Copying, Follower, Growing};
 use super::{CHUNK_BYTES, Digest, Error, create_new, disk, escaped, hex, make_folder, sync_folder};
+
+/// Up to so many bytes, some 25,000 rows, a file is parsed out of memory.
+const IN_MEMORY: u64 = 8 << 20;
 
 /// One name in a drop folder, as it was when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,18 +210,52 @@ impl Folder {
         failpoint!("arrive.opened");
         make_folder(spool)?;
         let part = part_path(spool);
+        if candidate.size <= IN_MEMORY {
+            return self.copy_small(candidate, source, part, follow);
+        }
         let copied = self.copy_bytes(candidate, source, &part, follow).and_then(|(bytes, sha256, doubt)| {
             failpoint!("arrive.copied");
-            let spooled = Spooled { path: spool.join(hex(&sha256)), sha256, size: candidate.size };
             let handle = bytes.try_clone().map_err(|source| Error::io(&part, "share", source))?;
-            let (part, path) = (part.clone(), spooled.path.clone());
-            Copying::begin(spooled, bytes, move || land(&handle, doubt, &part, &path))
+            let (own, size) = (part.clone(), candidate.size);
+            Copying::begin(part.clone(), Bytes::File(bytes), size, move |tells| {
+                // Nobody may want to know.
+                let _ = tells.send(sha256);
+                land(&handle, doubt, &own, size, sha256)
+            })
         });
         if copied.is_err() {
             // The error counts, not what may be left: `sweep_parts` finds it.
             let _ = disk::remove(&part);
         }
         copied
+    }
+
+    /// The bytes of a small file are parsed out of memory, while another thread hashes them and writes the copy: the same
+    /// bytes, read once.
+    fn copy_small(
+        &self,
+        candidate: &Candidate,
+        source: File,
+        part: PathBuf,
+        follow: impl FnOnce(Follower),
+    ) -> Result<Copying, Error> {
+        let (size, from) = (candidate.size, self.path.join(&candidate.name));
+        let mut bytes = Vec::with_capacity(size as usize + 1);
+        let doubt = self.read_bytes(candidate, source, |source| {
+            let read = source.take(CHUNK_BYTES as u64).read_to_end(&mut bytes);
+            read.map_err(|source| Error::io(&from, "read", source))
+        })?;
+        let bytes = Arc::new(bytes);
+        follow(Follower::of(bytes.clone()));
+        Copying::begin(part.clone(), Bytes::Memory(bytes.clone()), size, move |tells| {
+            let sha256 = Sha256::digest(&*bytes).into();
+            let _ = tells.send(sha256);
+            let landed = write_new(&part, &bytes).and_then(|copy| land(&copy, doubt, &part, size, sha256));
+            if landed.is_err() {
+                let _ = disk::remove(&part);
+            }
+            landed
+        })
     }
 
     /// Removes the source of a booked file if it still holds the bytes that were spooled.
@@ -270,8 +308,7 @@ impl Folder {
         Ok(File::from(fd))
     }
 
-    /// Copies exactly the candidate's size, then looks at the source once more. What was read too early for that look to
-    /// prove it comes back as a doubt.
+    /// Copies and hashes a source while it is read.
     fn copy_bytes(
         &self,
         candidate: &Candidate,
@@ -279,24 +316,39 @@ impl Folder {
         part: &Path,
         follow: impl FnOnce(Follower),
     ) -> Result<(File, Digest, Doubt), Error> {
-        let from = self.path.join(&candidate.name);
         let mut copy = create_new(part, 0o600)?;
         let (growing, follower) = Growing::begin(&copy).map_err(|source| Error::io(part, "share", source))?;
         follow(follower);
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; CHUNK_BYTES];
+        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+        let from = self.path.join(&candidate.name);
+        let doubt = self.read_bytes(candidate, source, |source| {
+            let count = source.read(&mut buffer).map_err(|source| Error::io(&from, "read", source))?;
+            copy.write_all(&buffer[..count]).map_err(|source| Error::io(part, "write the copy", source))?;
+            growing.by(count);
+            hasher.update(&buffer[..count]);
+            Ok(count)
+        })?;
+        Ok((copy, hasher.finalize().into(), doubt))
+    }
+
+    /// Lets `next` read piece after piece, exactly the candidate's size, then looks at the source once more. What was read too
+    /// early for that look to prove it comes back as a doubt.
+    fn read_bytes(
+        &self,
+        candidate: &Candidate,
+        source: File,
+        mut next: impl FnMut(&mut Take<&File>) -> Result<usize, Error>,
+    ) -> Result<Doubt, Error> {
+        let from = self.path.join(&candidate.name);
         // One byte more than was announced: a file that grows is seen, one without end is not followed.
         let mut bounded = (&source).take(candidate.size + 1);
         let (mut size, mut doubtful, ticks) = (0, 0, ticks_of(&source));
         loop {
             let is_doubtful = tick_left(candidate, ticks) > Duration::ZERO;
-            let count = bounded.read(&mut buffer).map_err(|source| Error::io(&from, "read", source))?;
+            let count = next(&mut bounded)?;
             if count == 0 {
                 break;
             }
-            copy.write_all(&buffer[..count]).map_err(|source| Error::io(part, "write the copy", source))?;
-            growing.by(count);
-            hasher.update(&buffer[..count]);
             size += count as u64;
             doubtful = if is_doubtful { size } else { doubtful };
         }
@@ -304,8 +356,7 @@ impl Folder {
         if size != candidate.size || Candidate::of(candidate.name.clone(), &stat) != *candidate {
             return Err(Error::Changed { path: escaped(&from) });
         }
-        let doubt = Doubt { source, from, candidate: candidate.clone(), bytes: doubtful, ticks };
-        Ok((copy, hasher.finalize().into(), doubt))
+        Ok(Doubt { source, from, candidate: candidate.clone(), bytes: doubtful, ticks })
     }
 }
 
@@ -349,8 +400,16 @@ impl Doubt {
     }
 }
 
+fn write_new(part: &Path, bytes: &[u8]) -> Result<File, Error> {
+    let mut copy = create_new(part, 0o600)?;
+    copy.write_all(bytes).map_err(|source| Error::io(part, "write the copy", source))?;
+    failpoint!("arrive.copied");
+    Ok(copy)
+}
+
 /// Brings a copy to disk, proves what is in doubt, then gives it its name.
-fn land(copy: &File, doubt: Doubt, part: &Path, path: &Path) -> Result<(), Error> {
+fn land(copy: &File, doubt: Doubt, part: &Path, size: u64, sha256: Digest) -> Result<Spooled, Error> {
+    let path = part.with_file_name(hex(&sha256));
     if !mutant!("copy-unsynced") {
         disk::sync(copy).map_err(|source| Error::not_durable(part, source))?;
     }
@@ -359,12 +418,12 @@ fn land(copy: &File, doubt: Doubt, part: &Path, path: &Path) -> Result<(), Error
         let _ = disk::remove(part);
         return Err(changed);
     }
-    disk::rename(part, path).map_err(|source| Error::io(path, "rename the copy", source))?;
+    disk::rename(part, &path).map_err(|source| Error::io(&path, "rename the copy", source))?;
     if !mutant!("copy-name-unsynced") {
         path.parent().map_or(Ok(()), sync_folder)?;
     }
     failpoint!("arrive.landed");
-    Ok(())
+    Ok(Spooled { path, sha256, size })
 }
 
 /// Removes halves of copies that a crash left, once they are a day old: a younger one may be a command's at work.

@@ -262,7 +262,8 @@ fn accept(taking: &mut Taking<'_>, bank: BankNumber, mut sound: Sound, order: &O
             }
         }
     }
-    Ok(ended)
+    // `None` would mean that nothing was written.
+    Ok(Some(ended.expect("the last stretch ends the file")))
 }
 
 /// The next stretch is read while this one is written, on another connection.

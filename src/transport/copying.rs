@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use super::folder::Spooled;
+use super::uncached::Aligned;
 use super::{Digest, Error, disk, escaped};
 
 /// A private copy with all its bytes, on its way to the disk: it may be parsed, and nothing may follow from it yet.
@@ -28,7 +29,7 @@ pub struct Copying {
 #[derive(Debug)]
 pub(super) enum Bytes {
     /// Of a small file they are in memory before they are anywhere else.
-    Memory(Arc<Vec<u8>>),
+    Memory(Arc<Aligned>),
     File(File),
 }
 
@@ -41,6 +42,20 @@ impl Bytes {
                 let read = rest.len().min(buffer.len());
                 buffer[..read].copy_from_slice(&rest[..read]);
                 Ok(read)
+            }
+        }
+    }
+
+    /// Whether these bytes are the ones from `at` on.
+    pub(super) fn has(&self, bytes: &[u8], at: u64) -> io::Result<bool> {
+        match self {
+            Bytes::File(file) => {
+                let mut here = vec![0; bytes.len()];
+                file.read_exact_at(&mut here, at)?;
+                Ok(here == bytes)
+            }
+            Bytes::Memory(own) => {
+                Ok(usize::try_from(at).is_ok_and(|at| own.get(at..).is_some_and(|own| own.starts_with(bytes))))
             }
         }
     }
@@ -155,7 +170,7 @@ pub struct Follower {
 
 impl Follower {
     /// Of bytes that are all there.
-    pub(super) fn of(bytes: Arc<Vec<u8>>) -> Follower {
+    pub(super) fn of(bytes: Arc<Aligned>) -> Follower {
         let growth = Growth::default();
         growth.change(|grown| (grown.bytes, grown.is_ended) = (bytes.len() as u64, true));
         Follower { copy: Bytes::Memory(bytes), growth: Arc::new(growth), at: 0 }
@@ -263,7 +278,7 @@ mod tests {
     #[test]
     fn a_follower_of_bytes_in_memory_sees_them_from_where_it_begins() {
         let mut seen = Vec::new();
-        Follower::of(Arc::new(b"0123".to_vec())).from(1).read_to_end(&mut seen).unwrap();
+        Follower::of(Arc::new(Aligned::from(b"0123".as_slice()))).from(1).read_to_end(&mut seen).unwrap();
         assert_eq!(seen, b"123");
     }
 
@@ -279,7 +294,8 @@ mod tests {
     }
 
     fn copying(land: impl FnOnce(&Sender<Digest>) -> Result<Spooled, Error> + Send + 'static) -> Copying {
-        Copying::begin("spool/1.part".into(), Bytes::Memory(Arc::new(b"0123".to_vec())), 4, land).unwrap()
+        Copying::begin("spool/1.part".into(), Bytes::Memory(Arc::new(Aligned::from(b"0123".as_slice()))), 4, land)
+            .unwrap()
     }
 
     #[test]

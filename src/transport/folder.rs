@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::copying::{Bytes, Copying, Follower, Growing};
+use super::uncached::{self, Aligned};
 use super::{CHUNK_BYTES, Digest, Error, create_new, disk, escaped, hex, make_folder, sync_folder};
 
 /// Up to so many bytes, some 25,000 rows, a file is parsed out of memory.
@@ -220,7 +221,8 @@ impl Folder {
             Copying::begin(part.clone(), Bytes::File(bytes), size, move |tells| {
                 // Nobody may want to know.
                 let _ = tells.send(sha256);
-                land(&handle, doubt, &own, size, sha256)
+                sync(&handle, &own)?;
+                land(&Bytes::File(handle), doubt, &own, sha256)
             })
         });
         if copied.is_err() {
@@ -240,17 +242,17 @@ impl Folder {
         follow: impl FnOnce(Follower),
     ) -> Result<Copying, Error> {
         let (size, from) = (candidate.size, self.path.join(&candidate.name));
-        let mut bytes = Vec::with_capacity(size as usize + 1);
+        let mut bytes = Aligned::with_capacity(size as usize + 1);
         let doubt = self.read_bytes(candidate, source, |source| {
-            let read = source.take(CHUNK_BYTES as u64).read_to_end(&mut bytes);
+            let read = source.take(CHUNK_BYTES as u64).read_to_end(bytes.end());
             read.map_err(|source| Error::io(&from, "read", source))
         })?;
         let bytes = Arc::new(bytes);
         follow(Follower::of(bytes.clone()));
         Copying::begin(part.clone(), Bytes::Memory(bytes.clone()), size, move |tells| {
-            let sha256 = Sha256::digest(&*bytes).into();
+            let sha256 = Sha256::digest(&**bytes).into();
             let _ = tells.send(sha256);
-            let landed = write_new(&part, &bytes).and_then(|copy| land(&copy, doubt, &part, size, sha256));
+            let landed = write_new(&part, &bytes).and_then(|()| land(&Bytes::Memory(bytes), doubt, &part, sha256));
             if landed.is_err() {
                 let _ = disk::remove(&part);
             }
@@ -373,18 +375,17 @@ struct Doubt {
 
 impl Doubt {
     /// Once every write gets another stamp, the source must hold the same bytes still, and its stamp be the same after that.
-    fn settle(&self, copy: &File) -> Result<(), Error> {
+    fn settle(&self, copy: &Bytes) -> Result<(), Error> {
         if self.bytes == 0 {
             return Ok(());
         }
         std::thread::sleep(tick_left(&self.candidate, self.ticks));
         let failed = |source| Error::io(&self.from, "read again", source);
-        let (mut there, mut here) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+        let mut there = vec![0; CHUNK_BYTES];
         for at in (0..self.bytes).step_by(CHUNK_BYTES) {
             let wanted = usize::try_from(self.bytes - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
-            copy.read_exact_at(&mut here[..wanted], at).map_err(failed)?;
             match self.source.read_exact_at(&mut there[..wanted], at) {
-                Ok(()) if here[..wanted] == there[..wanted] => {}
+                Ok(()) if copy.has(&there[..wanted], at).map_err(failed)? => {}
                 Ok(()) => return Err(Error::Changed { path: escaped(&self.from) }),
                 Err(source) if source.kind() == ErrorKind::UnexpectedEof => {
                     return Err(Error::Changed { path: escaped(&self.from) });
@@ -400,20 +401,24 @@ impl Doubt {
     }
 }
 
-fn write_new(part: &Path, bytes: &[u8]) -> Result<File, Error> {
+fn write_new(part: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut copy = create_new(part, 0o600)?;
-    copy.write_all(bytes).map_err(|source| Error::io(part, "write the copy", source))?;
+    uncached::write(&mut copy, bytes).map_err(|source| Error::io(part, "write the copy", source))?;
     failpoint!("arrive.copied");
-    Ok(copy)
+    sync(&copy, part)
 }
 
-/// Brings a copy to disk, proves what is in doubt, then gives it its name.
-fn land(copy: &File, doubt: Doubt, part: &Path, size: u64, sha256: Digest) -> Result<Spooled, Error> {
-    let path = part.with_file_name(hex(&sha256));
+fn sync(copy: &File, part: &Path) -> Result<(), Error> {
     if !mutant!("copy-unsynced") {
         disk::sync(copy).map_err(|source| Error::not_durable(part, source))?;
     }
     failpoint!("arrive.synced");
+    Ok(())
+}
+
+/// Proves what is in doubt of a copy that is on disk, then gives it its name.
+fn land(copy: &Bytes, doubt: Doubt, part: &Path, sha256: Digest) -> Result<Spooled, Error> {
+    let path = part.with_file_name(hex(&sha256));
     if let Err(changed) = doubt.settle(copy) {
         let _ = disk::remove(part);
         return Err(changed);
@@ -423,7 +428,7 @@ fn land(copy: &File, doubt: Doubt, part: &Path, size: u64, sha256: Digest) -> Re
         path.parent().map_or(Ok(()), sync_folder)?;
     }
     failpoint!("arrive.landed");
-    Ok(Spooled { path, sha256, size })
+    Ok(Spooled { path, sha256, size: doubt.candidate.size })
 }
 
 /// Removes halves of copies that a crash left, once they are a day old: a younger one may be a command's at work.

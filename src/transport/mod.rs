@@ -28,6 +28,7 @@ pub mod place;
 pub mod profile;
 pub mod remote;
 pub mod sftp;
+mod uncached;
 pub mod watchdog;
 
 /// A SHA-256: the identity of a file's bytes.

@@ -30,6 +30,8 @@ pub(crate) fn run(dir: &Path, figures: &mut Vec<Figure>) {
     for (round, request) in (1..).zip(&sent.requests) {
         let answer = answer_into(&dir.join("answers"), request);
         let took = watched(&store, round, EVERY, || take(&mut bureau, &answer, Sender::Bank(BANK, "rural".to_owned())));
+        // As the daemon does beside its work, every second.
+        bureau.store.fold().expect("a store");
         let written = Written::of(&reader, round);
         let wrote = written.write_bare(&mut bare);
         // The first round warms both.

@@ -12,7 +12,6 @@ use crate::domain::instruction::{BatchEvent, InstructionState};
 use crate::domain::participant::BankNumber;
 use crate::domain::returns::{FileAnswer, Outcome};
 use crate::format::decoded::Decoded;
-use crate::format::digest::Algorithm;
 use crate::format::layout::{FileKind, Layout};
 use crate::format::names::NameParts;
 use crate::format::role::Role;
@@ -96,8 +95,10 @@ pub fn read(
     let control = decode_control(layout, control);
     let algorithm = control.as_ref().and_then(Decoded::asked_digest);
     // Without a batch no row is ours, but whether the file is whole can still be seen.
-    let number = stored.as_ref().map_or(BatchNumber::from_value(0), |(_, batch)| batch.number);
-    let Some((rows, is_elsewhere)) = read_rows(grounds, layout, number, algorithm)? else {
+    let (number, count) =
+        stored.as_ref().map_or((BatchNumber::from_value(0), 0), |(_, line)| (line.number, line.count));
+    let reader = || Some(ReturnReader::new(layout, number, algorithm)?.expecting(count as usize));
+    let Some((rows, is_elsewhere)) = read_rows(grounds, reader)? else {
         return quarantined(vec![wrong_name(layout, name)]);
     };
     // The digest takes longer than the rows: what the first of them will be held against is read meanwhile.
@@ -136,23 +137,21 @@ pub fn read(
 /// Reads the private copy slice by slice: memory grows with the rows, never with the bytes. `true`: its digest comes from the
 /// thread that has followed the copy, and may still be in the making.
 fn read_rows<'l>(
-    grounds: &mut Grounds,
-    layout: &'l Layout,
-    batch: BatchNumber,
-    algorithm: Option<Algorithm>,
+    grounds: &Grounds,
+    reader: impl Fn() -> Option<ReturnReader<'l>>,
 ) -> Step<Option<(ReturnReader<'l>, bool)>> {
-    let Some(inline) = ReturnReader::new(layout, batch, algorithm) else { return Ok(None) };
+    let Some(inline) = reader() else { return Ok(None) };
     let Some(followed) = grounds.digest.as_ref().map(OwnDigest::end_of_range) else {
         return Ok(Some((feed(grounds, inline)?, false)));
     };
-    let reader = feed(grounds, inline.digest_elsewhere())?;
-    match reader.digest_end() {
-        None => Ok(Some((reader, false))),
-        Some(end) if end == followed => Ok(Some((reader, true))),
+    let rows = feed(grounds, inline.digest_elsewhere())?;
+    match rows.digest_end() {
+        None => Ok(Some((rows, false))),
+        Some(end) if end == followed => Ok(Some((rows, true))),
         // Something stands behind the trailer: the digest is over other bytes than was foreseen.
         Some(_) => {
-            let inline = ReturnReader::new(layout, batch, algorithm).expect("it could be made before");
-            Ok(Some((feed(grounds, inline)?, false)))
+            drop(rows);
+            Ok(Some((feed(grounds, reader().expect("it could be made before"))?, false)))
         }
     }
 }

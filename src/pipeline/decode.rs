@@ -31,6 +31,14 @@ impl<'l> ReturnReader<'l> {
         Some(ReturnReader { decoder, rows: Collector { layout, echoes, echo, batch, file, texts } })
     }
 
+    /// Makes room for so many rows at once. Room that grows as they come is copied on the way, and what it leaves behind is
+    /// there to stay.
+    pub fn expecting(mut self, rows: usize) -> ReturnReader<'l> {
+        self.rows.file.rows.reserve_exact(rows);
+        self.rows.texts.serials.reserve_exact(rows * self.rows.texts.serial_width);
+        self
+    }
+
     /// The next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         let rows = &mut self.rows;

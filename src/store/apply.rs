@@ -11,7 +11,7 @@ use crate::store::book::{SEQUENCE_BITS, version};
 use crate::store::chain::{Act, Txn, cover};
 use crate::store::words::Accounts;
 use crate::store::{Error, Result, Store, book, day, feed};
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use sha2::Digest;
 
 /// What became of a changeset.
@@ -148,8 +148,7 @@ impl Txn<'_> {
             covered.len() >= WORTH_A_THREAD,
             || digest.update(&covered),
             || {
-                let sql = "INSERT OR FAIL INTO posting SELECT c0, c1, c2, c3, ?1 FROM feed";
-                feed::insert(tx, sql, [seq], &heads, |head, column| head[column].into())?;
+                insert_heads(tx, seq, &heads)?;
                 let sql = "INSERT OR FAIL INTO entry SELECT c0, c1, c2, c3 FROM feed";
                 feed::insert(tx, sql, [], &entries, |entry, column| entry[column].into())
             },
@@ -449,6 +448,19 @@ impl Txn<'_> {
 
     fn instruction_id(&self, number: InstructionNumber) -> Result<i64> {
         Ok((self.batch(number.batch)?.0 << SEQUENCE_BITS) + i64::from(number.sequence))
+    }
+}
+
+/// Mostly all share event, day and month: then the engine need not ask for them row by row.
+fn insert_heads(conn: &Connection, seq: i64, heads: &[[i64; 4]]) -> Result<()> {
+    let Some([_, event, booked_on, month]) = heads.first() else { return Ok(()) };
+    let value = |head: &[i64; 4], column: usize| head[column].into();
+    if heads.iter().all(|head| head[1..] == heads[0][1..]) {
+        let sql = "INSERT OR FAIL INTO posting SELECT c0, ?1, ?2, ?3, ?4 FROM feed";
+        feed::insert(conn, sql, (event, booked_on, month, seq), heads, value)
+    } else {
+        let sql = "INSERT OR FAIL INTO posting SELECT c0, c1, c2, c3, ?1 FROM feed";
+        feed::insert(conn, sql, [seq], heads, value)
     }
 }
 

@@ -81,7 +81,28 @@ pub(crate) fn register(conn: &Connection) -> Result<()> {
 /// Rows that a statement may read.
 trait Rows {
     fn count(&self) -> usize;
-    fn value(&self, row: usize, column: usize) -> Value<'_>;
+    /// Answers the engine's question for a value.
+    fn answer(&self, row: usize, column: usize, question: Question);
+}
+
+/// Where the engine wants a value.
+struct Question(*mut sqlite3_context);
+
+impl Question {
+    #[inline(always)]
+    fn answer(self, value: Value<'_>) {
+        // SAFETY: the engine asks, and waits for the answer. A text without a destructor stays where it is for as long as the
+        // statement runs.
+        unsafe {
+            match value {
+                Value::Null => sqlite3_result_null(self.0),
+                Value::Integer(value) => sqlite3_result_int64(self.0, value),
+                Value::Text(text) => {
+                    sqlite3_result_text64(self.0, text.as_ptr().cast(), text.len() as u64, None, SQLITE_UTF8 as u8);
+                }
+            }
+        }
+    }
 }
 
 struct Set<'r, T, F> {
@@ -94,8 +115,8 @@ impl<'r, T, F: Fn(&'r T, usize) -> Value<'r>> Rows for Set<'r, T, F> {
         self.rows.len()
     }
 
-    fn value(&self, row: usize, column: usize) -> Value<'_> {
-        self.rows.get(row).map_or(Value::Null, |row| (self.value)(row, column))
+    fn answer(&self, row: usize, column: usize, question: Question) {
+        question.answer(self.rows.get(row).map_or(Value::Null, |row| (self.value)(row, column)));
     }
 }
 
@@ -237,15 +258,7 @@ unsafe extern "C" fn eof(cursor: *mut sqlite3_vtab_cursor) -> c_int {
 
 unsafe extern "C" fn column(cursor: *mut sqlite3_vtab_cursor, context: *mut sqlite3_context, column: c_int) -> c_int {
     let cursor = unsafe { &*cursor.cast::<Cursor>() };
-    let given = lent(|rows| match rows.value(cursor.row, column as usize) {
-        Value::Null => unsafe { sqlite3_result_null(context) },
-        Value::Integer(value) => unsafe { sqlite3_result_int64(context, value) },
-        // No destructor: it stays where it is for as long as the statement runs.
-        Value::Text(text) => unsafe {
-            sqlite3_result_text64(context, text.as_ptr().cast(), text.len() as u64, None, SQLITE_UTF8 as u8);
-        },
-    });
-    match given {
+    match lent(|rows| rows.answer(cursor.row, column as usize, Question(context))) {
         Some(()) => SQLITE_OK,
         None => unsafe { nothing_lent(&cursor.base) },
     }

@@ -1,4 +1,4 @@
-//! Bytes that are in memory and that nobody reads again go to the disk past the kernel's cache. There they would push out
+//! Bytes that are in memory and are hardly read again go to the disk past the kernel's cache. There they would push out
 //! pages of the store, and a page that is touched for the first time costs more than the bytes in it where a hypervisor has
 //! taken it back: 7 ms of processor for 3 MiB, and 0.3 past it.
 
